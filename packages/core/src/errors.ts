@@ -53,6 +53,8 @@ export interface ErrorDetails {
   field?: string
   /** What was underneath. */
   cause?: unknown
+  /** More of it, for programs: it travels over HTTP, so it must be plain JSON and hold no secret. */
+  details?: Readonly<Record<string, unknown>>
 }
 
 /** The one error class. Tell errors apart by `code`: it survives HTTP, logs and two copies of this package. */
@@ -60,11 +62,13 @@ export class SeamarkError extends Error {
   override readonly name = 'SeamarkError'
   readonly code: ErrorCode
   readonly field?: string
+  readonly details?: Readonly<Record<string, unknown>>
 
   constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
     super(message, 'cause' in details ? { cause: details.cause } : undefined)
     this.code = code
     if (details.field !== undefined) this.field = details.field
+    if (details.details !== undefined) this.details = details.details
   }
 
   /** The HTTP status that goes with the code. */
