@@ -1,5 +1,17 @@
 export { Backoff, type BackoffOptions } from './backoff.ts'
+export type { Balancer, Choice } from './balancer.ts'
+export { weightedRandom } from './balancers/weighted-random.ts'
+export {
+  type Catalog,
+  type CatalogOptions,
+  type CatalogUpdate,
+  catalog,
+  type WatchingCatalogOptions,
+  watchingCatalog,
+} from './catalog.ts'
+export { changedService, type EntryChange } from './change.ts'
 export { type Clock, sleep, systemClock, type Timer } from './clock.ts'
+export { type EmbeddedOptions, embedded } from './embedded.ts'
 export {
   type ErrorCode,
   type ErrorDetails,
@@ -36,6 +48,8 @@ export {
 export type { Journal, JournalCommit, JournalState, JournalWrite, Registration } from './journal.ts'
 export { grantedTtl } from './lease.ts'
 export { limits } from './limits.ts'
+export { Mailbox } from './mailbox.ts'
+export { memory } from './memory.ts'
 export {
   checkLabel,
   checkName,
@@ -66,4 +80,5 @@ export type {
   Source,
   Terms,
 } from './ports.ts'
+export { healthy, type Selection, select, versionRange } from './selection.ts'
 export type { Snapshot } from './snapshot.ts'
