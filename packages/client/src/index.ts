@@ -1,1 +1,1 @@
-export {}
+export { HttpEngine, type HttpOptions, http } from './http.ts'

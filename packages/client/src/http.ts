@@ -1,0 +1,235 @@
+import {
+  type Batch,
+  type CheckReport,
+  type Claim,
+  type Clock,
+  type Engine,
+  type Holder,
+  type Instance,
+  type InstanceKey,
+  isSeamarkError,
+  type Lease,
+  type RegisterOptions,
+  type Revision,
+  type ServiceKey,
+  systemClock,
+  type Terms,
+} from '@seamark/core'
+import { HttpLease, type LeaseHost } from './http-lease.ts'
+import { httpWatch } from './http-watch.ts'
+import { Renewals } from './renewals.ts'
+import { Transport, type TransportOptions } from './transport.ts'
+import { decodeHolder, type EntryJson, segment } from './wire.ts'
+
+export interface HttpOptions extends TransportOptions {}
+
+/** Tokens in one request: the server accepts no more. */
+const mostTokens = 10_000
+/** Assumed until a server said its own. */
+const carefulTerms: Terms = Object.freeze({ minimumTtl: 1_000, lateness: 5_000 })
+/** Milliseconds by which the end of a lease may reach a watcher here later than one inside the server. */
+const networkSlack = 500
+/** Milliseconds that a renewal may take, however short its lease is. */
+const shortestRenewal = 250
+
+/**
+ * The engine that is a Seamark server, or several that share what they know, reached over HTTP. Several URLs may come as
+ * an array or as one string joined by commas: it stays with one of them, chosen at random, goes to the next when that
+ * one does not answer (no connection, 503, or silence), and comes back later.
+ *
+ * Nothing is connected before it is needed; with no server to reach, everything throws `engine_unavailable`, whose `cause`
+ * lists what came of each. Errors of a server keep their code and field. Disposing of it closes its sockets.
+ * Throws `configuration` for URLs that are none.
+ */
+export function http(urls: string | readonly string[], options: HttpOptions = {}): HttpEngine {
+  return new HttpEngine(urls, options)
+}
+
+export class HttpEngine implements Engine, LeaseHost {
+  readonly freshness = 'push'
+  readonly #transport: Transport
+  readonly #clock: Clock
+  readonly #renewals: Renewals
+  /** Leases whose `lost` somebody listens to, by token. */
+  readonly #listened = new Map<string, HttpLease>()
+  #terms: Terms | undefined
+
+  constructor(urls: string | readonly string[], options: HttpOptions) {
+    this.#transport = new Transport(urls, options)
+    this.#clock = options.clock ?? systemClock
+    this.#renewals = new Renewals((tokens, ttl) => this.#renew(tokens, Math.max(shortestRenewal, ttl / 4)))
+  }
+
+  /** The servers, in the order in which this engine asks them. */
+  get urls(): readonly string[] {
+    return this.#transport.urls
+  }
+
+  /** Careful numbers until the first contact; then the server's own, and some time for the network on top. */
+  get terms(): Terms {
+    return this.#terms ?? carefulTerms
+  }
+
+  /** Asks a server for its terms, if none has said them yet. Throws `engine_unavailable`. */
+  async contact(): Promise<void> {
+    if (this.#terms !== undefined) return
+    const { terms } = await this.#transport.request<{ terms: Terms }>({
+      method: 'GET',
+      path: '/api/v1/status',
+      repeatable: true,
+    })
+    const { minimumTtl, lateness } = terms
+    this.#terms = Object.freeze({ minimumTtl, lateness: lateness + networkSlack })
+  }
+
+  watch(services: readonly ServiceKey[], signal: AbortSignal): AsyncIterable<Batch> {
+    return httpWatch(this.#transport, this.#clock, services, signal)
+  }
+
+  watchAll(signal: AbortSignal): AsyncIterable<Batch> {
+    return httpWatch(this.#transport, this.#clock, undefined, signal)
+  }
+
+  async register(instance: Instance, { ttl }: RegisterOptions = {}): Promise<Lease> {
+    const { namespace, service, id, ...body } = instance
+    const answer = await this.#transport.request<{
+      instance: EntryJson
+      lease: { token: string; ttl: number | null }
+      revision: Revision
+    }>({
+      method: 'PUT',
+      path: instancePath(instance),
+      body: ttl === undefined ? body : { ...body, ttl },
+      // The lease of a first try that did arrive is superseded by the second.
+      repeatable: true,
+    })
+    if (this.#terms === undefined) this.contact().catch(ignored)
+    const key = Object.freeze({ namespace, service, id })
+    const { lease, revision } = answer
+    return new HttpLease(this, { key, token: lease.token, ttl: lease.ttl ?? undefined, revision })
+  }
+
+  async resume(token: string): Promise<Lease> {
+    const { key, ttl, revision } = await this.#transport.request<{
+      key: InstanceKey
+      ttl: number | null
+      revision: Revision
+    }>({ method: 'POST', path: '/api/v1/leases/resume', body: { token }, repeatable: true })
+    return new HttpLease(this, { key: Object.freeze(key), token, ttl: ttl ?? undefined, revision })
+  }
+
+  /** All renewals asked for in one turn of the event loop travel in one request. */
+  renew(lease: HttpLease): Promise<boolean>
+  renew(tokens: readonly string[]): Promise<readonly boolean[]>
+  renew(asked: HttpLease | readonly string[]): Promise<boolean | readonly boolean[]> {
+    return asked instanceof HttpLease ? this.#renewals.renew(asked) : this.#renew(asked)
+  }
+
+  async release(token: string): Promise<Revision | undefined> {
+    const { revision } = await this.#transport.request<{ revision: Revision | null }>({
+      method: 'POST',
+      path: '/api/v1/leases/release',
+      body: { token },
+      repeatable: true,
+    })
+    this.#lost(token, 'it was released')
+    return revision ?? undefined
+  }
+
+  async deregister(key: InstanceKey): Promise<Revision | undefined> {
+    try {
+      const { revision } = await this.#transport.request<{ revision: Revision }>({
+        method: 'DELETE',
+        path: instancePath(key),
+        // A second try could remove what somebody registered in between.
+        repeatable: false,
+      })
+      return revision
+    } catch (error) {
+      if (isSeamarkError(error, 'instance_not_found') || isSeamarkError(error, 'service_not_found'))
+        return undefined
+      throw error
+    }
+  }
+
+  async report(key: InstanceKey, reports: readonly CheckReport[]): Promise<Revision> {
+    const { revision } = await this.#transport.request<{ revision: Revision }>({
+      method: 'PUT',
+      path: instancePath(key, '/health'),
+      body: { checks: reports },
+      repeatable: true,
+    })
+    return revision
+  }
+
+  async claim(name: string, lease: Lease): Promise<Claim | undefined> {
+    const path = `${servicePath(lease.key)}/claims/${segment(name)}`
+    const { token } = lease
+    try {
+      const { holder, revision } = await this.#transport.request<{ holder: Holder; revision: Revision }>({
+        method: 'PUT',
+        path: `${path}?names=any`,
+        body: { token },
+        repeatable: true,
+      })
+      return {
+        holder: decodeHolder(holder),
+        revision,
+        [Symbol.asyncDispose]: async () => {
+          const release = `${path}/release?names=any`
+          await this.#transport.request({ method: 'POST', path: release, body: { token }, repeatable: true })
+        },
+      }
+    } catch (error) {
+      if (isSeamarkError(error, 'claim_held')) return undefined
+      if (isSeamarkError(error, 'lease_lost')) this.#lost(token, 'a claim was refused for it')
+      throw error
+    }
+  }
+
+  listening(lease: HttpLease): void {
+    this.#listened.set(lease.token, lease)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#listened.clear()
+    await this.#transport.close()
+  }
+
+  async #renew(tokens: readonly string[], timeout?: number): Promise<readonly boolean[]> {
+    const held: boolean[] = new Array(tokens.length).fill(true)
+    const starts = Array.from({ length: Math.ceil(tokens.length / mostTokens) }, (_, n) => n * mostTokens)
+    await Promise.all(
+      starts.map(async (start) => {
+        const { lost } = await this.#transport.request<{ lost: readonly number[] }>({
+          method: 'POST',
+          path: '/api/v1/leases/renew',
+          body: { tokens: tokens.slice(start, start + mostTokens) },
+          repeatable: true,
+          ...(timeout !== undefined && { timeout }),
+        })
+        for (const index of lost) {
+          held[start + index] = false
+          this.#lost(tokens[start + index]!, 'the server does not know it any more')
+        }
+      }),
+    )
+    return held
+  }
+
+  #lost(token: string, why: string): void {
+    this.#listened.get(token)?.lose(why)
+    this.#listened.delete(token)
+  }
+}
+
+function servicePath({ namespace, service }: ServiceKey): string {
+  return `/api/v1/namespaces/${segment(namespace)}/services/${segment(service)}`
+}
+
+function instancePath(key: InstanceKey, rest = ''): string {
+  return `${servicePath(key)}/instances/${segment(key.id)}${rest}?names=any`
+}
+
+/** The terms are asked for again with the next registration. */
+function ignored(): void {}

@@ -1,0 +1,346 @@
+import {
+  type Clock,
+  type ErrorCode,
+  errorCodes,
+  isSeamarkError,
+  type Notify,
+  SeamarkError,
+  systemClock,
+} from '@seamark/core'
+import { Agent, type Dispatcher } from 'undici'
+
+export interface TransportOptions {
+  readonly clock?: Clock
+  readonly notify?: Notify
+  /** Milliseconds that one server has to answer one request before it counts as gone. Default 5,000. */
+  readonly timeout?: number
+}
+
+export interface Request {
+  readonly method: 'GET' | 'PUT' | 'POST' | 'DELETE'
+  /** Below the server's URL. */
+  readonly path: string
+  readonly body?: unknown
+  /** Whether doing it twice does no harm: then it may be tried again when it is not known how far it came. */
+  readonly repeatable: boolean
+  /** Milliseconds; less than the default where the answer is of no use later. */
+  readonly timeout?: number
+}
+
+/** A response without an end. */
+export interface Stream {
+  readonly body: AsyncIterable<Uint8Array>
+  readonly server: string
+  /** Ends it; `body` then throws. */
+  close(): void
+}
+
+interface Server {
+  readonly url: string
+  readonly origin: string
+  /** The URL's own path, without a slash at the end. */
+  readonly base: string
+}
+
+/** One server that did not do what was asked. */
+interface Failure {
+  readonly server: Server
+  readonly error: Error
+  /** Whether the request may have had an effect nevertheless. */
+  readonly uncertain: boolean
+}
+
+/** Milliseconds after which a client that had to leave its server looks whether it is back; half to one and a half of it. */
+const homecoming = 30_000
+
+/** What is thrown before a byte of the request is on its way. */
+const notConnected = new Set([
+  'ECONNREFUSED',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'ENETDOWN',
+  'EADDRNOTAVAIL',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'UND_ERR_CONNECT_TIMEOUT',
+])
+
+/** The server's own words for "ask another one"; the first two promise that nothing was changed. */
+const elsewhere: ReadonlySet<ErrorCode> = new Set(['engine_unavailable', 'draining', 'timeout', 'too_many'])
+const unchanged: ReadonlySet<ErrorCode> = new Set(['engine_unavailable', 'draining', 'too_many'])
+
+/**
+ * Requests to one Seamark server out of several. Each client puts the servers in an order of its own, at random, and
+ * stays with the first: so the clients are spread evenly, also over those that remain when one server dies, and again
+ * once it is back.
+ */
+export class Transport {
+  readonly #servers: readonly Server[]
+  readonly #clock: Clock
+  readonly #notify: Notify
+  readonly #timeout: number
+  readonly #requests: Agent
+  readonly #streams: Agent
+  readonly #open = new Map<AbortController, Server>()
+  #current = 0
+  #closed = false
+
+  constructor(
+    urls: string | readonly string[],
+    { clock = systemClock, notify = () => {}, timeout = 5_000 }: TransportOptions,
+  ) {
+    this.#servers = shuffled(serverUrls(urls).map(parseServer))
+    this.#clock = clock
+    this.#notify = notify
+    this.#timeout = timeout
+    const connect = { timeout, keepAlive: true, keepAliveInitialDelay: 15_000 }
+    // Idle connections close after undici's 4 s, or shortly before the time the server announces: never after it.
+    this.#requests = new Agent({ connect, connections: 16, pipelining: 1, maxResponseSize: 16 * 1024 * 1024 })
+    // A watch occupies its connection: were they bounded together, watches would starve requests.
+    this.#streams = new Agent({ connect, pipelining: 1, bodyTimeout: 0 })
+  }
+
+  get urls(): readonly string[] {
+    return this.#servers.map(({ url }) => url)
+  }
+
+  /** Where requests go at present first. */
+  get current(): string {
+    return this.#servers[this.#current]!.url
+  }
+
+  /** Answers the body of a 2xx. Throws what the server said, or `engine_unavailable` when none of them can serve. */
+  async request<T>(request: Request): Promise<T> {
+    const headers: Record<string, string> = { accept: 'application/json' }
+    if (request.body !== undefined) headers['content-type'] = 'application/json'
+    const body = request.body === undefined ? null : JSON.stringify(request.body)
+    return this.#tryServers(request, async (server) => {
+      const timeout = new AbortController()
+      const milliseconds = request.timeout ?? this.#timeout
+      const timer = this.#clock.after(milliseconds, () =>
+        timeout.abort(new SeamarkError('timeout', `no answer within ${milliseconds} ms`)),
+      )
+      try {
+        const response = await this.#requests.request({
+          origin: server.origin,
+          path: server.base + request.path,
+          method: request.method,
+          headers,
+          body,
+          signal: timeout.signal,
+        })
+        const text = await response.body.text()
+        if (response.statusCode >= 300) throw refusal(response.statusCode, text)
+        return JSON.parse(text) as T
+      } finally {
+        timer.cancel()
+      }
+    })
+  }
+
+  /** Opens an endless response. Throws as `request`; once `signal` aborts, its reason. */
+  async stream(path: string, headers: Record<string, string>, signal: AbortSignal): Promise<Stream> {
+    const request: Request = { method: 'GET', path, repeatable: true }
+    return this.#tryServers(request, async (server) => {
+      signal.throwIfAborted()
+      const controller = new AbortController()
+      const abort = () => controller.abort(signal.reason)
+      signal.addEventListener('abort', abort)
+      const close = () => {
+        signal.removeEventListener('abort', abort)
+        this.#open.delete(controller)
+        controller.abort()
+      }
+      const timer = this.#clock.after(this.#timeout, () =>
+        controller.abort(new SeamarkError('timeout', `no answer within ${this.#timeout} ms`)),
+      )
+      try {
+        const response: Dispatcher.ResponseData = await this.#streams.request({
+          origin: server.origin,
+          path: server.base + path,
+          method: 'GET',
+          headers: { accept: 'text/event-stream', ...headers },
+          headersTimeout: 0,
+          signal: controller.signal,
+        })
+        if (response.statusCode !== 200) throw refusal(response.statusCode, await response.body.text())
+        // Closing is how every stream ends: an error nobody reads any more is not one.
+        response.body.on('error', () => {})
+        this.#open.set(controller, server)
+        return { body: response.body, server: server.url, close }
+      } catch (error) {
+        close()
+        signal.throwIfAborted()
+        throw error
+      } finally {
+        timer.cancel()
+      }
+    })
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return
+    this.#closed = true
+    await Promise.all([this.#requests.destroy(), this.#streams.destroy()])
+  }
+
+  async #tryServers<T>(request: Request, attempt: (server: Server) => Promise<T>): Promise<T> {
+    const failures: Failure[] = []
+    const first = this.#current
+    // One server alone gets a second chance, on a new connection: the kept one may have died unnoticed.
+    const tries = Math.max(this.#servers.length, 2)
+    for (let n = 0; n < tries; n++) {
+      if (this.#closed) throw new SeamarkError('closed', 'The connection to the Seamark servers is closed.')
+      const at = (first + n) % this.#servers.length
+      const server = this.#servers[at]!
+      try {
+        const answer = await attempt(server)
+        if (n > 0) this.#moveTo(at)
+        return answer
+      } catch (error) {
+        if (this.#closed)
+          throw new SeamarkError('closed', 'The connection to the Seamark servers was closed.', {
+            cause: error,
+          })
+        const failure = asFailure(server, error)
+        if (failure === undefined) throw error
+        failures.push(failure)
+        if (failure.uncertain ? !request.repeatable : this.#servers.length === 1) break
+      }
+    }
+    throw unavailable(request, failures)
+  }
+
+  #moveTo(at: number): void {
+    if (at === this.#current) return
+    const former = this.#servers[this.#current]!
+    const server = this.#servers[at]!
+    const atHome = this.#current === 0
+    this.#current = at
+    this.#notify({
+      level: at === 0 ? 'info' : 'warn',
+      event: 'server_changed',
+      message: `Now asking ${server.url}, after ${former.url}.`,
+      details: { from: former.url, to: server.url },
+    })
+    if (atHome) this.#lookHome()
+  }
+
+  /** Goes back to the first server once it is ready, at a moment of this client's own. */
+  #lookHome(): void {
+    this.#clock.after(homecoming * (0.5 + Math.random()), async () => {
+      if (this.#closed || this.#current === 0) return
+      const home = this.#servers[0]!
+      if (!(await this.#ready(home))) return this.#lookHome()
+      this.#moveTo(0)
+      for (const [stream, server] of this.#open) if (server !== home) stream.abort()
+    })
+  }
+
+  async #ready(server: Server): Promise<boolean> {
+    const timeout = new AbortController()
+    const timer = this.#clock.after(this.#timeout, () => timeout.abort())
+    try {
+      const { statusCode, body } = await this.#requests.request({
+        origin: server.origin,
+        path: `${server.base}/readyz`,
+        method: 'GET',
+        signal: timeout.signal,
+      })
+      await body.dump()
+      return statusCode === 200
+    } catch {
+      return false
+    } finally {
+      timer.cancel()
+    }
+  }
+}
+
+/** Takes apart what people write: several URLs joined by commas. Throws `configuration`. */
+export function serverUrls(urls: string | readonly string[]): readonly string[] {
+  const list = (typeof urls === 'string' ? urls.split(',') : urls).map((url) => url.trim())
+  const some = list.filter((url) => url !== '')
+  if (some.length === 0) throw new SeamarkError('configuration', 'No URL of a Seamark server was given.')
+  return [...new Set(some)]
+}
+
+function parseServer(text: string): Server {
+  const url = URL.canParse(text) ? new URL(text) : undefined
+  if (url === undefined || (url.protocol !== 'http:' && url.protocol !== 'https:'))
+    throw new SeamarkError(
+      'configuration',
+      `"${text}" is not the URL of a Seamark server, such as "http://127.0.0.1:8500".`,
+    )
+  if (url.username !== '' || url.password !== '' || url.search !== '' || url.hash !== '')
+    throw new SeamarkError(
+      'configuration',
+      `The URL of a Seamark server at ${url.origin} holds more than a host, a port and a path.`,
+    )
+  const base = url.pathname.replace(/\/+$/, '')
+  return { url: url.origin + base, origin: url.origin, base }
+}
+
+/** What a server said with a status above 2xx. */
+function refusal(status: number, text: string): Error {
+  let said: { error?: { code?: unknown; message?: unknown; field?: unknown } } | undefined
+  try {
+    said = JSON.parse(text)
+  } catch {
+    // Not Seamark's, then.
+  }
+  const { code, message, field } = said?.error ?? {}
+  if (typeof code !== 'string' || typeof message !== 'string')
+    return new ForeignAnswer(
+      `answered ${status}, but not in the way of a Seamark server: is it one? It said: ${text.slice(0, 200)}`,
+    )
+  const known = Object.hasOwn(errorCodes, code) ? (code as ErrorCode) : codeOf(status)
+  return new SeamarkError(known, message, typeof field === 'string' ? { field } : {})
+}
+
+/** For a code that a newer server has and this client has not. */
+function codeOf(status: number): ErrorCode {
+  if (status === 503) return 'engine_unavailable'
+  return status < 500 ? 'invalid_request' : 'internal'
+}
+
+class ForeignAnswer extends Error {}
+
+/** `undefined` when the server did answer: then asking another one would change nothing. */
+function asFailure(server: Server, error: unknown): Failure | undefined {
+  if (!(error instanceof Error)) return undefined
+  if (isSeamarkError(error))
+    return elsewhere.has(error.code) ? { server, error, uncertain: !unchanged.has(error.code) } : undefined
+  const { code } = error as NodeJS.ErrnoException
+  // Node tries all addresses of a name, and then says what came of each.
+  const codes = error instanceof AggregateError ? error.errors.map((each) => each?.code) : [code]
+  return { server, error, uncertain: !codes.every((each) => notConnected.has(each)) }
+}
+
+function unavailable({ method, path }: Request, failures: readonly Failure[]): SeamarkError {
+  const errors = failures.map(
+    ({ server, error }) => new Error(`${server.url}: ${reason(error)}`, { cause: error }),
+  )
+  const what = `${method} ${path.split('?')[0]}`
+  return new SeamarkError(
+    'engine_unavailable',
+    `No Seamark server could serve ${what}: ${errors.map(({ message }) => message).join('; ')}`,
+    { cause: new AggregateError(errors, `Tried ${errors.length} times.`) },
+  )
+}
+
+/** Some of Node's errors have an empty message, such as those of a name with several addresses. */
+function reason(error: Error): string {
+  if (error.message !== '') return error.message
+  if (error instanceof AggregateError) return error.errors.map((each) => each?.message ?? each).join(', ')
+  return (error as NodeJS.ErrnoException).code ?? error.name
+}
+
+function shuffled<T>(list: readonly T[]): T[] {
+  const result = [...list]
+  for (let n = result.length - 1; n > 0; n--) {
+    const other = Math.floor(Math.random() * (n + 1))
+    ;[result[n], result[other]] = [result[other]!, result[n]!]
+  }
+  return result
+}
