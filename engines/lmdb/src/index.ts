@@ -1,1 +1,1 @@
-export {}
+export { type LmdbOptions, lmdb, open } from './lmdb.ts'
