@@ -7,7 +7,10 @@ import { once, root, run, runScript } from './step.js'
 
 const tsc = 'node_modules/typescript/bin/tsc'
 
-/** Installs and builds what is missing. `project` is the folder to build with all it refers to; default everything. */
+/**
+ * Installs and builds what is missing.
+ * @param {string} [project] the folder to build, with all it refers to; default everything
+ */
 export function prepare(project = '.') {
   requireNode()
   install()
@@ -16,12 +19,9 @@ export function prepare(project = '.') {
 
 function requireNode() {
   const wanted = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')).engines.node.replace('>=', '')
-  const [major, minor] = wanted.split('.').map(Number)
-  const [ourMajor, ourMinor] = process.versions.node.split('.').map(Number)
-  if (ourMajor > major || (ourMajor === major && ourMinor >= minor)) return
-  console.error(
-    `Seamark needs Node.js ${wanted} or newer, and this is ${process.versions.node}. See https://nodejs.org`,
-  )
+  const ours = process.versions.node
+  if (ours.localeCompare(wanted, 'en', { numeric: true }) >= 0) return
+  console.error(`Seamark needs Node.js ${wanted} or newer, and this is ${ours}. See https://nodejs.org`)
   process.exit(1)
 }
 
@@ -45,14 +45,14 @@ function install() {
   })
 }
 
+/** @param {string} project */
 function build(project) {
   const plan = runScript(tsc, ['--build', '--dry', project], {
     stdio: ['ignore', 'pipe', 'inherit'],
-    encoding: 'utf8',
   })
   if (plan.split('\n').every((line) => line.trim() === '' || line.includes('is up to date'))) return
   console.log('Building …')
   runScript(tsc, ['--build', project])
 }
 
-if (realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) prepare()
+if (realpathSync(process.argv[1] ?? '') === fileURLToPath(import.meta.url)) prepare()
