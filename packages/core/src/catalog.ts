@@ -79,7 +79,8 @@ abstract class Replica implements Catalog {
   readonly #notify: Notify
   readonly #protectEmpty: boolean
   readonly #rooms = new Map<string, Room>()
-  readonly #locations = new Map<string, Room>()
+  /** By namespace, then by id. */
+  readonly #locations = new Map<string, Map<string, Room>>()
   readonly #listeners = new Set<(update: CatalogUpdate) => void>()
   readonly #waits = new Set<Wait>()
   readonly #closing = new AbortController()
@@ -133,7 +134,7 @@ abstract class Replica implements Catalog {
   }
 
   locate(namespace: string, id: string): InstanceKey | undefined {
-    const room = this.#locations.get(location(namespace, id))
+    const room = this.#locations.get(namespace)?.get(id)
     return room && { ...room.key, id }
   }
 
@@ -367,7 +368,13 @@ abstract class Replica implements Catalog {
     changes.push({ type: 'put', entry })
     this.#size += room.size - size
     if (size === 0) this.#services = new Map()
-    this.#locations.set(location(room.key.namespace, entry.instance.id), room)
+    const { namespace, id } = entry.instance
+    let locations = this.#locations.get(namespace)
+    if (locations === undefined) {
+      locations = new Map()
+      this.#locations.set(namespace, locations)
+    }
+    locations.set(id, room)
   }
 
   #delete(key: InstanceKey, changes: EntryChange[]): void {
@@ -376,8 +383,9 @@ abstract class Replica implements Catalog {
     changes.push({ type: 'delete', key })
     this.#size--
     if (room.size === 0) this.#services = new Map()
-    const place = location(key.namespace, key.id)
-    if (this.#locations.get(place) === room) this.#locations.delete(place)
+    const locations = this.#locations.get(key.namespace)
+    if (locations?.get(key.id) === room) locations.delete(key.id)
+    if (locations?.size === 0) this.#locations.delete(key.namespace)
   }
 
   /** Called with rooms that changed: one that is empty, and that nobody asked for, need not be remembered. */
@@ -499,10 +507,6 @@ function touched(changes: readonly EntryChange[], rooms: ReadonlyMap<string, Roo
     if (room !== undefined) found.add(room)
   }
   return [...found]
-}
-
-function location(namespace: string, id: string): string {
-  return `${namespace}\u0000${id}`
 }
 
 function byName(a: ServiceKey, b: ServiceKey): number {
