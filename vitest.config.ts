@@ -9,6 +9,6 @@ export default defineConfig({
     include: ['packages/*/src/**/*.test.ts', 'engines/*/src/**/*.test.ts', 'test/**/*.test.ts'],
     pool: 'forks',
     testTimeout: 20_000,
-    dangerouslyIgnoreUnhandledErrors: false,
+    hookTimeout: 20_000,
   },
 })

@@ -2,7 +2,7 @@ import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { root } from './step.js'
 
-const notOurs = new Set(['.cache', '.git', 'coverage', 'data', 'dist', 'node_modules', 'package-lock.json'])
+const notOurs = new Set(['.cache', '.git', 'coverage', 'dist', 'node_modules', 'package-lock.json'])
 
 /**
  * Every file that people wrote, by its path from the workspace's folder.
@@ -11,8 +11,8 @@ const notOurs = new Set(['.cache', '.git', 'coverage', 'data', 'dist', 'node_mod
  */
 export function* sources(folder = '') {
   for (const entry of readdirSync(join(root, folder), { withFileTypes: true })) {
-    if (notOurs.has(entry.name)) continue
     const path = folder === '' ? entry.name : `${folder}/${entry.name}`
+    if (notOurs.has(entry.name) || path === 'data') continue
     if (entry.isDirectory()) yield* sources(path)
     else if (entry.isFile()) yield path
   }
