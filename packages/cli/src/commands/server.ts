@@ -1,0 +1,134 @@
+import { command } from '../command.ts'
+import { openEngineAt } from '../engine.ts'
+import { Failure } from '../failure.ts'
+import { interruption } from '../interruption.ts'
+import { invocation } from '../invocation.ts'
+import * as options from '../options.ts'
+import { packageVersion } from '../package-version.ts'
+import { paintFor } from '../paint.ts'
+
+export const server = command({
+  name: 'server',
+  summary: 'run a server, until Ctrl-C',
+  description:
+    'Prints where it can be reached once it can; logs go to standard error. SIGTERM and Ctrl-C let requests in flight finish;\n' +
+    'a second signal, half a second later or more, ends it at once.',
+  arguments: [],
+  options: { ...options.server, ...options.everywhere },
+  examples: [
+    { line: 'seamark server', does: 'on this machine only, with its data in ./data' },
+    {
+      line: 'seamark server --engine lmdb:/var/lib/seamark --log-format json',
+      does: 'as a service of the system',
+    },
+    { line: 'seamark server --engine memory: --port 0', does: 'for a test: a free port, and nothing kept' },
+    {
+      line: 'seamark server --bind 0.0.0.0 --insecure --allow-host registry.internal',
+      does: 'for a network that you trust: whoever reaches it may write',
+    },
+  ],
+  async run({ settings, output }) {
+    const started = performance.now()
+    using stop = interruption()
+    const [{ log }, seamark] = await Promise.all([import('../log.ts'), import('@seamark/server')])
+    const pretty = settings.logFormat === 'pretty' || (settings.logFormat === 'auto' && process.stderr.isTTY)
+    const logger = log(process.stderr, {
+      level: settings.logLevel,
+      format: pretty ? 'pretty' : 'json',
+      paint: paintFor(process.stderr, process.env),
+    })
+    const { engine, place } = await openEngineAt(settings.engine, ({ level, event, message, details }) =>
+      logger[level]({ event, ...details }, message),
+    )
+    try {
+      const { host, port, insecure, allowHost, allowCommandChecks, allowForeignChecks } = settings
+      const server = await seamark
+        .server({
+          engine,
+          engineName: settings.engine.slice(0, settings.engine.indexOf(':')),
+          host,
+          port,
+          insecure,
+          allowedHosts: [...allowHost],
+          allowCommandChecks,
+          allowForeignChecks,
+          logger,
+        })
+        .catch((error) => {
+          throw cannotListen(error, host, port)
+        })
+      const { url } = server
+      const facts = {
+        version: packageVersion,
+        url,
+        address: server.address,
+        port: server.port,
+        engine: settings.engine,
+        data: place,
+        pid: process.pid,
+      }
+      if (output.json) output.document(facts)
+      else output.print(banner(facts, performance.now() - started))
+      logger.info(facts, 'The server is up.')
+      const signal = await stop.arrived
+      logger.info({ signal }, 'The server stops: what is in flight may finish.')
+      await server.close()
+      logger.info('The server has stopped.')
+    } finally {
+      await engine[Symbol.asyncDispose]()
+    }
+    return undefined
+  },
+})
+
+function banner({ url, data }: { url: string; data: string }, took: number): string {
+  const seamark = invocation(process.cwd(), process.argv[1] ?? 'seamark')
+  const where = url === options.client.url.default ? '' : ` --url ${url}`
+  const service = `${url}/api/v1/namespaces/default/services/api`
+  return `Seamark ${packageVersion} is up, after ${(took / 1_000).toFixed(1)} s.
+
+  API    ${url}/api/v1
+  Docs   ${url}/api/v1/docs
+  Data   ${data}
+  Stop   Ctrl-C
+
+Register an instance and find it, in another terminal in this folder:
+
+  ${seamark} register api --port 3000${where}
+  ${seamark} find api${where}
+
+Or from anywhere:
+
+  curl -X PUT ${service}/instances/api-1 -H 'content-type: application/json' -d '{"port": 3000}'
+  curl ${service}/instance
+`
+}
+
+const listenProblems: Readonly<Record<string, (host: string, port: number) => Failure>> = {
+  EADDRINUSE: (host, port) =>
+    new Failure(
+      'conflict',
+      `Port ${port} of ${host} is in use: perhaps a server runs already.\n  Stop the other one, or choose another port: seamark server --port ${port + 1}`,
+    ),
+  EACCES: (_, port) =>
+    new Failure(
+      'failure',
+      `This user may not listen on port ${port}: ports below 1024 are often reserved.\n  Choose another one with --port.`,
+    ),
+  EADDRNOTAVAIL: (host) =>
+    new Failure(
+      'usage',
+      `This machine has no address ${host}.\n  Say with --host which of its own to listen on.`,
+    ),
+  ENOTFOUND: (host) =>
+    new Failure('usage', `No address is known for ${host}.\n  Say with --host which one to listen on.`),
+}
+
+/** The network's errors, in words; others as they are. */
+function cannotListen(error: unknown, host: string, port: number): unknown {
+  for (let cause = error; cause instanceof Error; cause = cause.cause) {
+    const problem = listenProblems[(cause as NodeJS.ErrnoException).code ?? '']
+    if (problem !== undefined) return Object.assign(problem(host, port), { cause: error })
+  }
+  return error
+}

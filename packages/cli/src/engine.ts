@@ -1,0 +1,34 @@
+import { resolve } from 'node:path'
+import type { Engine, Notify } from '@seamark/core'
+
+export interface OpenEngine {
+  readonly engine: Engine
+  /** Where its data is, for people. */
+  readonly place: string
+}
+
+/**
+ * Opens the engine that a URL names. LMDB comes with the command line; any other is installed beside it. Throws
+ * `configuration`, and what the engine throws when it cannot open.
+ */
+export async function openEngineAt(url: string, notify: Notify): Promise<OpenEngine> {
+  if (url.startsWith('lmdb:')) {
+    const { open } = await import('@seamark/lmdb')
+    const engine = await open(url, { notify })
+    return {
+      engine,
+      place: resolve(decodeURIComponent(url.slice('lmdb:'.length).replace(/^\/\/(?=\/)/, ''))),
+    }
+  }
+  const { openEngine } = await import('@seamark/client')
+  const engine = await openEngine(url, { notify })
+  return {
+    engine,
+    place: url === 'memory:' ? 'in memory only: it ends with this process' : withoutSecrets(url),
+  }
+}
+
+/** URLs of databases may hold a password. */
+function withoutSecrets(url: string): string {
+  return url.replace(/\/\/[^/@]*@/, '//')
+}

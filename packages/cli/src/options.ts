@@ -1,0 +1,169 @@
+import { defaultNamespace, healthStatuses, limits } from '@seamark/core'
+import { choice, duration, list, named, onOff, pairs, text, type ValueType, whole } from './value-types.ts'
+
+/** One option, and with it its flag, its environment variable and its key in a configuration file. */
+export interface Option<T = unknown, D extends T | undefined = T | undefined> {
+  readonly type: ValueType<T>
+  /** What it does, for `--help` and the reference: a phrase without a full stop. */
+  readonly help: string
+  /** Its value when no source gives one. */
+  readonly default: D
+  /** Another name of the flag. */
+  readonly alias?: string
+}
+
+export type OptionGroup = Readonly<Record<string, Option>>
+
+/** What the options of a group are once resolved. */
+export type Values<G extends OptionGroup> = {
+  readonly [K in keyof G]: G[K] extends Option<infer T, infer D>
+    ? D extends undefined
+      ? T | undefined
+      : T
+    : never
+}
+
+function optional<T>(type: ValueType<T>, help: string, more: { alias?: string } = {}): Option<T, undefined> {
+  return { type, help, default: undefined, ...more }
+}
+
+function defaulted<T>(
+  type: ValueType<T>,
+  value: T,
+  help: string,
+  more: { alias?: string } = {},
+): Option<T, T> {
+  return { type, help, default: value, ...more }
+}
+
+/** Levels of pino, the logger. */
+const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'silent'] as const
+
+const port = whole(1, 65_535, 'port')
+
+/** What every command takes. */
+export const everywhere = {
+  config: optional(
+    named('file'),
+    'the configuration file; default seamark.yaml, if the current folder has one',
+  ),
+  json: defaulted(onOff, false, 'print JSON, for programs'),
+  verbose: defaulted(onOff, false, 'with errors, print their causes and stack traces'),
+}
+
+/** What every command takes that asks a server. */
+export const client = {
+  url: defaulted(
+    named('url'),
+    'http://127.0.0.1:8500',
+    'the server; of several, joined by commas, the first that answers is asked',
+  ),
+  namespace: defaulted(named('name'), defaultNamespace, 'the namespace'),
+}
+
+export const server = {
+  engine: defaulted(
+    named('url'),
+    'lmdb:./data',
+    'where the registry is kept: memory:, lmdb:DIRECTORY, or another engine by its URL',
+  ),
+  host: defaulted(named('address'), '127.0.0.1', 'the address to listen on', { alias: 'bind' }),
+  port: defaulted(whole(0, 65_535, 'port'), 8500, 'the port to listen on; 0 takes a free one'),
+  insecure: defaulted(
+    onOff,
+    false,
+    'allow a --host that other machines reach, though there is no access control yet',
+  ),
+  allowHost: defaulted(
+    list(named('name')),
+    [],
+    'a name, beside its own, that clients may call this server by',
+  ),
+  allowCommandChecks: defaulted(
+    onOff,
+    false,
+    'let registrations run commands on this machine as health checks',
+  ),
+  allowForeignChecks: defaulted(
+    onOff,
+    false,
+    "let health checks target other addresses than their instance's own",
+  ),
+  logLevel: defaulted(choice(logLevels, 'level'), 'info', `what to log: ${logLevels.join(', ')}`),
+  logFormat: defaulted(
+    choice(['auto', 'pretty', 'json'], 'format'),
+    'auto',
+    'how to log, on standard error: pretty, json, or auto: pretty on a terminal, else json',
+  ),
+}
+
+export const register = {
+  port: optional(port, 'the port of the instance (required)'),
+  address: optional(
+    named('address'),
+    'its IP address or host name; default the address this machine reaches the server from',
+  ),
+  id: optional(
+    named('id'),
+    'its id; default the service, the address or host name, and the port: api-web1-3000',
+  ),
+  version: optional(named('version'), 'its semantic version'),
+  zone: optional(named('zone'), 'where it runs'),
+  scheme: defaulted(named('scheme'), 'http', 'what it speaks: http, https, grpc, tcp'),
+  weight: defaulted(whole(0, limits.weight), 1, 'its share of the requests'),
+  tag: defaulted(list(named('tag')), [], 'a tag'),
+  meta: defaulted(pairs, {}, 'metadata'),
+  ttl: optional(
+    duration,
+    'stay in the foreground and keep renewing the registration; when not renewed for so long, it is forgotten',
+  ),
+  checkHttp: optional(named('path'), 'check its health: an HTTP GET of this path or URL answers 2xx'),
+  checkTcp: defaulted(onOff, false, 'check its health: its port accepts connections'),
+  interval: defaulted(duration, 10_000, 'the time between two health checks'),
+}
+
+const filters = {
+  version: optional(named('range'), 'a range of semantic versions, such as ^2.1'),
+  tag: defaulted(list(named('tag')), [], 'a tag it must have'),
+  zone: optional(named('zone'), 'the zone it must be in'),
+}
+
+export const instances = {
+  ...filters,
+  health: defaulted(list(choice(healthStatuses, 'status')), [], `its health: ${healthStatuses.join(', ')}`),
+  meta: defaulted(pairs, {}, 'metadata it must have'),
+}
+
+export const find = {
+  ...filters,
+  origin: defaulted(onOff, false, 'print it with its scheme: http://127.0.0.1:3000'),
+}
+
+export const maintenance = {
+  enable: defaulted(onOff, false, 'take the instance out of service'),
+  disable: defaulted(onOff, false, 'put it back into service'),
+  reason: optional(text, 'why, for those who look at it'),
+}
+
+/**
+ * The sections of a configuration file, and what begins the environment variables of their options. Options that are in
+ * none, such as filters, describe one call: they are flags only.
+ */
+export const sections = [
+  { key: undefined, prefix: 'SEAMARK_', options: { ...everywhere, ...client, ...server } },
+  { key: 'register', prefix: 'SEAMARK_REGISTER_', options: register },
+] as const satisfies readonly {
+  key: string | undefined
+  prefix: string
+  options: OptionGroup
+}[]
+
+/** `allowHost` as it is written in flags and in files: `allow-host`. */
+export function kebab(name: string): string {
+  return name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
+}
+
+/** `allowHost` as it is written in an environment variable: `SEAMARK_ALLOW_HOST`. */
+export function variableName(prefix: string, name: string): string {
+  return prefix + kebab(name).replaceAll('-', '_').toUpperCase()
+}

@@ -1,0 +1,203 @@
+import { Command as Commander, CommanderError, Option as Flag } from 'commander'
+import type { Command } from './command.ts'
+import { deregister } from './commands/deregister.ts'
+import { find } from './commands/find.ts'
+import { instances } from './commands/instances.ts'
+import { maintenance } from './commands/maintenance.ts'
+import { register } from './commands/register.ts'
+import { server } from './commands/server.ts'
+import { services } from './commands/services.ts'
+import { watch } from './commands/watch.ts'
+import { configuration } from './configuration.ts'
+import { exitCodes } from './exit-codes.ts'
+import { complaint, exitCode, Failure } from './failure.ts'
+import {
+  client,
+  everywhere,
+  kebab,
+  type Option,
+  type OptionGroup,
+  sections,
+  variableName,
+} from './options.ts'
+import { output } from './output.ts'
+import { packageVersion } from './package-version.ts'
+
+/** All commands, in the order of the help. */
+export const commands = [
+  server,
+  register,
+  deregister,
+  services,
+  instances,
+  find,
+  watch,
+  maintenance,
+] as unknown as readonly Command<typeof everywhere>[]
+
+type Flags = Readonly<Record<string, readonly string[] | boolean | undefined>>
+
+/** What surrounds a run of the program. */
+export interface Surroundings {
+  readonly environment: Readonly<Record<string, string | undefined>>
+  readonly folder: string
+}
+
+/** What the command line said. */
+interface Call {
+  readonly command: Command<typeof everywhere>
+  readonly flags: Flags
+  readonly operands: readonly string[]
+}
+
+/**
+ * Runs a command line, given without the program's name. Prints what comes of it, errors too, and answers the exit code.
+ */
+export async function run(words: readonly string[], { environment, folder }: Surroundings): Promise<number> {
+  const end = words.indexOf('--')
+  const rest = end < 0 ? undefined : words.slice(end + 1)
+  // Until the configuration is read, the command line itself says how errors are to be printed.
+  const said = end < 0 ? words : words.slice(0, end)
+  let manner = { json: said.includes('--json'), verbose: said.includes('--verbose') }
+  try {
+    const call = await parse(words)
+    if (call === undefined) return exitCodes.ok.code
+    const { command, flags, operands } = call
+    const settings = configuration(command.options, { flags, environment, folder })
+    manner = { json: settings.json, verbose: settings.verbose }
+    return (
+      (await command.run({
+        settings,
+        ...operandsOf(command, operands, rest),
+        output: output({ json: settings.json, environment }),
+      })) ?? exitCodes.ok.code
+    )
+  } catch (error) {
+    process.stderr.write(`${complaint(error, manner)}\n`)
+    return exitCode(error)
+  }
+}
+
+/** Answers what was called; `undefined` once help or the version was printed instead. Throws `Failure` for misuse. */
+async function parse(words: readonly string[]): Promise<Call | undefined> {
+  let call: Call | undefined
+  const program = new Commander('seamark')
+    .description('Service discovery: registers services, finds them, and watches them.')
+    .version(packageVersion, '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'print this help')
+    .helpCommand('help [command]', 'print the help of a command')
+    .enablePositionalOptions()
+    .exitOverride()
+    .configureOutput({ outputError: () => {} })
+    .configureHelp({ showGlobalOptions: false })
+    .addHelpText('after', footer)
+  for (const flag of flagsOf({ ...client, ...everywhere })) program.addOption(flag.hideHelp())
+  for (const command of commands) {
+    const sub = program.command(command.name).summary(command.summary).description(about(command))
+    for (const { syntax, help } of command.arguments) sub.argument(syntax, help)
+    if (command.rest !== undefined) {
+      sub.argument('[rest...]', command.rest.help)
+      sub.usage(
+        `[options] ${command.arguments.map(({ syntax }) => syntax).join(' ')} [-- ${command.rest.syntax}]`,
+      )
+    }
+    for (const flag of flagsOf(command.options)) sub.addOption(flag)
+    sub.addHelpText('after', `\nExamples:\n${examples(command)}`)
+    sub.action(() => {
+      const flags = { ...program.opts<Flags>(), ...sub.opts<Flags>() }
+      for (const name of Object.keys(flags))
+        if (!Object.hasOwn(command.options, name))
+          throw new Failure('usage', `seamark ${command.name} takes no --${kebab(name)}.`)
+      call = { command, flags, operands: sub.args }
+    })
+  }
+  try {
+    await program.parseAsync(words, { from: 'user' })
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error
+    if (error.exitCode === 0) return undefined
+    throw misuse(error, words)
+  }
+  return call
+}
+
+const footer = `
+Each option may also be set by a variable, such as SEAMARK_URL, or in a file, seamark.yaml. First comes the command line,
+then the variable, then the file.
+
+Examples:
+  seamark server                      start a server, with its data in ./data
+  seamark register api --port 3000    register an instance of the service "api"
+  seamark find api                    print the address of one
+  seamark find --help                 all about a command`
+
+function about({ summary, description }: { summary: string; description?: string }): string {
+  const sentence = `${summary[0]!.toUpperCase()}${summary.slice(1)}.`
+  return description === undefined ? sentence : `${sentence}\n${description}`
+}
+
+function examples(command: { examples: Command<OptionGroup>['examples'] }): string {
+  return command.examples.map(({ line, does }) => `  # ${does}\n  ${line}`).join('\n')
+}
+
+function flagsOf(group: OptionGroup): Flag[] {
+  return Object.entries(group).flatMap(([name, option]) => {
+    const { placeholder } = option.type
+    const value = placeholder === undefined ? '' : ` <${placeholder}>`
+    const alias = option.alias === undefined ? '' : `--${option.alias}, `
+    const flag = new Flag(`${alias}--${kebab(name)}${value}`, explain(name, option))
+    if (Object.values<Option>({ ...client, ...everywhere }).includes(option))
+      flag.helpGroup('Shared options:')
+    // A switch that a variable or the file turns on can be turned off again.
+    if (placeholder === undefined) return [flag, new Flag(`--no-${kebab(name)}`).hideHelp()]
+    return [flag.argParser((text: string, before?: readonly string[]) => [...(before ?? []), text])]
+  })
+}
+
+function explain(name: string, option: Option): string {
+  const notes: string[] = []
+  if (option.type.repeatable) notes.push('may be repeated')
+  const given = defaultText(option)
+  if (given !== undefined) notes.push(`default ${given}`)
+  const section = sections.find(({ options }) =>
+    Object.entries<Option>(options).some(([, other]) => other === option),
+  )
+  if (section !== undefined) notes.push(variableName(section.prefix, name))
+  return notes.length === 0 ? option.help : `${option.help} (${notes.join('; ')})`
+}
+
+/** A default as it is written in help and in the reference; `undefined` where it needs no mention. */
+export function defaultText({ type, default: value }: Option): string | undefined {
+  if (value === undefined || typeof value === 'object' || typeof value === 'boolean') return undefined
+  return type.format?.(value) ?? String(value)
+}
+
+function misuse(error: CommanderError, words: readonly string[]): Failure {
+  const command = commands.find(({ name }) => words.includes(name))
+  const help = command === undefined ? 'seamark --help' : `seamark ${command.name} --help`
+  const message =
+    error.code === 'commander.help'
+      ? 'say what to do.'
+      : error.message.replace(/^error: /, '').replace('\n', ' ')
+  return new Failure('usage', `${message}\n  How it goes: ${help}`, { cause: error })
+}
+
+/** Divides what is no option into the command's arguments and what stood after `--`. */
+function operandsOf(
+  { name, arguments: declared, rest: takesRest }: Command<typeof everywhere>,
+  operands: readonly string[],
+  rest: readonly string[] | undefined,
+): { arguments: readonly string[]; rest: readonly string[] | undefined } {
+  if (takesRest === undefined) return { arguments: operands, rest: undefined }
+  const given = operands.slice(0, operands.length - (rest?.length ?? 0))
+  const required = declared.map(({ syntax }) => syntax).join(' ')
+  if (given.length < declared.length)
+    throw new Failure('usage', `${required} is missing before "--".\n  How it goes: seamark ${name} --help`)
+  if (given.length > declared.length)
+    throw new Failure(
+      'usage',
+      `"${given.slice(declared.length).join(' ')}" is too much. A command to run comes after "--":\n` +
+        `  seamark ${name} ${given[0]} --port 3000 -- node app.js`,
+    )
+  return { arguments: given, rest }
+}
