@@ -2,7 +2,8 @@ import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { root } from './step.js'
 
-const notOurs = new Set(['.cache', '.git', 'coverage', 'dist', 'node_modules', 'package-lock.json'])
+const notOurs = new Set(['.cache', '.git', '.tools', 'coverage', 'dist', 'node_modules', 'package-lock.json'])
+const written = new Set(['data', 'benchmarks/results'])
 
 /**
  * Every file that people wrote, by its path from the workspace's folder.
@@ -12,7 +13,7 @@ const notOurs = new Set(['.cache', '.git', 'coverage', 'dist', 'node_modules', '
 export function* sources(folder = '') {
   for (const entry of readdirSync(join(root, folder), { withFileTypes: true })) {
     const path = folder === '' ? entry.name : `${folder}/${entry.name}`
-    if (notOurs.has(entry.name) || path === 'data') continue
+    if (notOurs.has(entry.name) || written.has(path)) continue
     if (entry.isDirectory()) yield* sources(path)
     else if (entry.isFile()) yield path
   }
