@@ -121,7 +121,7 @@ class Embedded implements Engine {
   #revision: Revision = 0
   #tasks: Task[] = []
   #running: Promise<void> | undefined
-  /** Whether the state holds writes that are not committed yet. */
+  /** Whether the state holds writes that are not published yet. */
   #committing = false
   #readers: (() => void)[] = []
   #closed: Promise<void> | undefined
@@ -279,7 +279,10 @@ class Embedded implements Engine {
         let batch = await mailbox.take()
         for (; typeof batch === 'object'; batch = await mailbox.take()) yield batch
         if (batch === undefined) break
-        reset = await this.#committed(() => this.#reset(services))
+        reset = await this.#committed(() => {
+          mailbox.clear()
+          return this.#reset(services)
+        })
       }
     } finally {
       signal.removeEventListener('abort', close)
@@ -319,6 +322,7 @@ class Embedded implements Engine {
     while (this.#tasks.length > 0) {
       const tasks = this.#tasks.splice(0, commitBound)
       const transaction: Transaction = { writes: [], changes: [], begun: [], ended: [], undo: [] }
+      this.#committing = true
       const outcomes = tasks.map((task) => evaluated(task, transaction))
       try {
         await this.#commit(transaction)
@@ -336,7 +340,6 @@ class Embedded implements Engine {
 
   async #commit({ writes }: Transaction): Promise<void> {
     if (this.#journal === undefined || writes.length === 0) return
-    this.#committing = true
     await this.#journal.commit({ revision: this.#revision, writes })
   }
 

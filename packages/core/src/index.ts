@@ -11,6 +11,7 @@ export {
 } from './catalog.ts'
 export { changedService, type EntryChange } from './change.ts'
 export { type Clock, sleep, systemClock, type Timer } from './clock.ts'
+export { type Duration, durationPattern, milliseconds } from './duration.ts'
 export { type EmbeddedOptions, embedded } from './embedded.ts'
 export {
   type ErrorCode,

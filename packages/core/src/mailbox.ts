@@ -28,6 +28,13 @@ export class Mailbox<T> {
     this.#wake?.()
   }
 
+  /** Forgets what was not taken yet: the reader knows a later state. */
+  clear(): void {
+    this.#items = []
+    this.#held = 0
+    this.#overflowed = false
+  }
+
   /** Ends the reading; what was not taken yet is dropped. */
   close(): void {
     this.#closed = true
