@@ -271,6 +271,7 @@ class Embedded implements Engine {
     signal.addEventListener('abort', close, { once: true })
     try {
       let reset = await this.#committed(() => {
+        this.#open()
         this.#watchers.add(watcher)
         return this.#reset(services)
       })
