@@ -1,5 +1,5 @@
 import { getEventListeners } from 'node:events'
-import { type Batch, instanceId, isSeamarkError, type Source } from '@seamark/core'
+import { type Batch, isSeamarkError, type Source } from '@seamark/core'
 import { expect } from 'vitest'
 import type { Cases } from '../suite.ts'
 import { batchesOf, inRounds, noMoreThan, openHandles, type SourceTrial, type State } from '../trial.ts'
@@ -228,40 +228,37 @@ export const reading: Cases<SourceTrial> = {
     await trial.publish(...ids(20))
     const controller = new AbortController()
     const batches = batchesOf(source.watch([trial.service], controller.signal))
-    const entries = new Map<string, number>()
-    const take = ({ changes }: Batch) => {
-      for (const change of changes)
-        if (change.type === 'reset') {
-          entries.clear()
-          for (const { instance } of change.entries) entries.set(instanceId(instance), instance.port)
-        } else if (change.type === 'put')
-          entries.set(instanceId(change.entry.instance), change.entry.instance.port)
-        else if (change.type === 'delete') entries.delete(instanceId(change.key))
-    }
-    take((await batches.next()).value)
+    const ports = new Map<string, number>()
+    fold(ports, await batches.next())
     for (let port = 1; port <= 25; port++)
       await inRounds(ids(20), 20, (id) => trial.truth.publish(trial.instance(id, { port })))
     for (const id of ids(5)) await trial.truth.withdraw(trial.key(id))
     await trial.publish('last')
-    while (!entries.has(instanceId(trial.key('last')))) take((await batches.next()).value)
+    while (!ports.has('last')) fold(ports, await batches.next())
     controller.abort()
     expect((await batches.next()).done).toBe(true)
-    expect(entries).toEqual(
-      new Map([
-        ...ids(20)
-          .slice(5)
-          .map((id) => [instanceId(trial.key(id)), 25] as const),
-        [instanceId(trial.key('last')), 3_000],
-      ]),
-    )
+    const expected = ids(20)
+      .slice(5)
+      .map((id): [string, number] => [id, 25])
+    expect(ports).toEqual(new Map([...expected, ['last', 3_000]]))
   },
 
-  'shows 10,000 instances of one service': async (trial) => {
+  'shows 10,000 instances of one service, also to a reader that is slow': async (trial) => {
     const source = await trial.open()
     const following = trial.follow(source)
+    const controller = new AbortController()
+    const slow = batchesOf(source.watch([trial.service], controller.signal))
+    const ports = new Map<string, number>()
+    fold(ports, await slow.next())
     await trial.publish(...ids(10_000))
     await following.until('10,000 instances', ({ entries }) => entries.size === 10_000)
     expect(idsOf(await trial.read(source))).toEqual(ids(10_000).sort())
+    for (const id of ids(100)) await trial.truth.withdraw(trial.key(id))
+    await trial.publish('last')
+    while (!ports.has('last')) fold(ports, await slow.next())
+    controller.abort()
+    expect((await slow.next()).done).toBe(true)
+    expect([...ports.keys()].sort()).toEqual([...ids(10_000).slice(100), 'last'].sort())
   },
 
   'a watch whose connection breaks catches up': async (trial) => {
@@ -307,6 +304,17 @@ export const reading: Cases<SourceTrial> = {
     await trial.publish('after')
     await following.until('what came after', ({ entries }) => entries.size === 11)
   },
+}
+
+/** Applies what was read to the ports of the instances, by id. */
+function fold(ports: Map<string, number>, { done, value }: IteratorResult<Batch>): void {
+  if (done) throw new Error('The watch ended.')
+  for (const change of value.changes)
+    if (change.type === 'reset') {
+      ports.clear()
+      for (const { instance } of change.entries) ports.set(instance.id, instance.port)
+    } else if (change.type === 'put') ports.set(change.entry.instance.id, change.entry.instance.port)
+    else if (change.type === 'delete') ports.delete(change.key.id)
 }
 
 function byId({ entries }: State): State['entries'] {
