@@ -5,16 +5,18 @@ import { type Exit, exitCodes, exitOf } from './exit-codes.ts'
 /** What a command could not do, when no code of Seamark's errors says it. */
 export class Failure extends Error {
   override readonly name = 'Failure'
-  readonly exit: Exit
+  /** One of the table; or a code that is not ours to choose, such as a shell's 127. */
+  readonly exit: Exit | number
 
-  constructor(exit: Exit, message: string, options?: { cause?: unknown }) {
+  constructor(exit: Exit | number, message: string, options?: { cause?: unknown }) {
     super(message, options)
     this.exit = exit
   }
 }
 
 export function exitCode(error: unknown): number {
-  if (error instanceof Failure) return exitCodes[error.exit].code
+  if (error instanceof Failure)
+    return typeof error.exit === 'number' ? error.exit : exitCodes[error.exit].code
   if (isSeamarkError(error)) return exitCodes[exitOf[error.code] ?? 'failure'].code
   return exitCodes.failure.code
 }
@@ -35,7 +37,7 @@ function describe(error: unknown): Record<string, unknown> {
       ...(error.field !== undefined && { field: error.field }),
     }
   return {
-    code: error instanceof Failure ? error.exit : 'internal',
+    code: error instanceof Failure && typeof error.exit === 'string' ? error.exit : 'failure',
     message: error instanceof Error ? error.message : String(error),
   }
 }

@@ -11,15 +11,7 @@ import { watch } from './commands/watch.ts'
 import { configuration } from './configuration.ts'
 import { exitCodes } from './exit-codes.ts'
 import { complaint, exitCode, Failure } from './failure.ts'
-import {
-  client,
-  everywhere,
-  kebab,
-  type Option,
-  type OptionGroup,
-  sections,
-  variableName,
-} from './options.ts'
+import { client, everywhere, kebab, type Option, type OptionGroup } from './options.ts'
 import { output } from './output.ts'
 import { packageVersion } from './package-version.ts'
 
@@ -61,7 +53,7 @@ export async function run(words: readonly string[], { environment, folder }: Sur
   let manner = { json: said.includes('--json'), verbose: said.includes('--verbose') }
   try {
     const call = await parse(words)
-    if (call === undefined) return exitCodes.ok.code
+    if (typeof call === 'number') return call
     const { command, flags, operands } = call
     const settings = configuration(command.options, { flags, environment, folder })
     manner = { json: settings.json, verbose: settings.verbose }
@@ -78,8 +70,8 @@ export async function run(words: readonly string[], { environment, folder }: Sur
   }
 }
 
-/** Answers what was called; `undefined` once help or the version was printed instead. Throws `Failure` for misuse. */
-async function parse(words: readonly string[]): Promise<Call | undefined> {
+/** Answers what was called; or an exit code, once help or the version was printed instead. Throws `Failure` for misuse. */
+async function parse(words: readonly string[]): Promise<Call | number> {
   let call: Call | undefined
   const program = new Commander('seamark')
     .description('Service discovery: registers services, finds them, and watches them.')
@@ -89,7 +81,7 @@ async function parse(words: readonly string[]): Promise<Call | undefined> {
     .enablePositionalOptions()
     .exitOverride()
     .configureOutput({ outputError: () => {} })
-    .configureHelp({ showGlobalOptions: false })
+    .configureHelp({ subcommandTerm: (sub) => term(sub.name()) })
     .addHelpText('after', footer)
   for (const flag of flagsOf({ ...client, ...everywhere })) program.addOption(flag.hideHelp())
   for (const command of commands) {
@@ -115,21 +107,30 @@ async function parse(words: readonly string[]): Promise<Call | undefined> {
     await program.parseAsync(words, { from: 'user' })
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error
-    if (error.exitCode === 0) return undefined
+    if (error.exitCode === 0) return exitCodes.ok.code
+    // The help was printed, as nothing was asked for.
+    if (error.code === 'commander.help') return exitCodes.usage.code
     throw misuse(error, words)
   }
-  return call
+  return call ?? exitCodes.ok.code
 }
 
 const footer = `
-Each option may also be set by a variable, such as SEAMARK_URL, or in a file, seamark.yaml. First comes the command line,
-then the variable, then the file.
+Options may also be set by variables, such as SEAMARK_URL, or in the current
+folder's seamark.yaml. The command line wins over variables, and those over the file.
 
 Examples:
   seamark server                      start a server, with its data in ./data
   seamark register api --port 3000    register an instance of the service "api"
   seamark find api                    print the address of one
   seamark find --help                 all about a command`
+
+/** A command as the list of commands has it. */
+function term(name: string): string {
+  const command = commands.find((command) => command.name === name)
+  if (command === undefined) return `${name} [command]`
+  return [name, ...command.arguments.map(({ syntax }) => syntax)].join(' ')
+}
 
 function about({ summary, description }: { summary: string; description?: string }): string {
   const sentence = `${summary[0]!.toUpperCase()}${summary.slice(1)}.`
@@ -145,7 +146,7 @@ function flagsOf(group: OptionGroup): Flag[] {
     const { placeholder } = option.type
     const value = placeholder === undefined ? '' : ` <${placeholder}>`
     const alias = option.alias === undefined ? '' : `--${option.alias}, `
-    const flag = new Flag(`${alias}--${kebab(name)}${value}`, explain(name, option))
+    const flag = new Flag(`${alias}--${kebab(name)}${value}`, explain(option))
     if (Object.values<Option>({ ...client, ...everywhere }).includes(option))
       flag.helpGroup('Shared options:')
     // A switch that a variable or the file turns on can be turned off again.
@@ -154,16 +155,12 @@ function flagsOf(group: OptionGroup): Flag[] {
   })
 }
 
-function explain(name: string, option: Option): string {
+function explain(option: Option): string {
   const notes: string[] = []
   if (option.type.repeatable) notes.push('may be repeated')
   const given = defaultText(option)
-  if (given !== undefined) notes.push(`default ${given}`)
-  const section = sections.find(({ options }) =>
-    Object.entries<Option>(options).some(([, other]) => other === option),
-  )
-  if (section !== undefined) notes.push(variableName(section.prefix, name))
-  return notes.length === 0 ? option.help : `${option.help} (${notes.join('; ')})`
+  if (given !== undefined) notes.push(`default: ${given}`)
+  return notes.length === 0 ? option.help : `${option.help} (${notes.join(', ')})`
 }
 
 /** A default as it is written in help and in the reference; `undefined` where it needs no mention. */
@@ -175,10 +172,7 @@ export function defaultText({ type, default: value }: Option): string | undefine
 function misuse(error: CommanderError, words: readonly string[]): Failure {
   const command = commands.find(({ name }) => words.includes(name))
   const help = command === undefined ? 'seamark --help' : `seamark ${command.name} --help`
-  const message =
-    error.code === 'commander.help'
-      ? 'say what to do.'
-      : error.message.replace(/^error: /, '').replace('\n', ' ')
+  const message = error.message.replace(/^error: /, '').replace('\n', ' ')
   return new Failure('usage', `${message}\n  How it goes: ${help}`, { cause: error })
 }
 

@@ -50,11 +50,11 @@ function textOf(cell: Cell): string {
 
 /** Text from elsewhere as one line that cannot steer the terminal: what a health check was answered may hold anything. */
 export function printable(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what must not reach the terminal
-  return text
-    .replace(/\s+/g, ' ')
-    .replace(/[\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g, '\ufffd')
+  return text.replace(/\s+/g, ' ').replace(unprintable, '\ufffd')
 }
+
+/** Controls, and what turns the direction of text. */
+const unprintable = /[\p{Cc}\u202a-\u202e\u2066-\u2069]/gu
 
 const segmenter = new Intl.Segmenter()
 /** What terminals show two columns wide, near enough: East Asian scripts and emoji. */

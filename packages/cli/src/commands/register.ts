@@ -15,8 +15,8 @@ export const register = command({
   name: 'register',
   summary: 'register an instance of a service',
   description:
-    'By itself, the registration stays until it is deregistered, whether the instance lives or not: give it a health check.\n' +
-    'With --ttl, the command stays and keeps renewing, until Ctrl-C deregisters. With "-- command", it runs the command,\n' +
+    'By itself, the registration stays until it is deregistered, whether the instance lives or not: give it a health check. ' +
+    'With --ttl, the command stays and keeps renewing, until Ctrl-C deregisters. With "-- command", it runs the command, ' +
     'keeps it registered while it lives, and ends with its exit code.',
   arguments: [{ syntax: '<service>', help: 'the service' }],
   rest: { syntax: 'command...', help: 'after "--": a program to run, and its arguments' },

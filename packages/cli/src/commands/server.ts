@@ -11,7 +11,7 @@ export const server = command({
   name: 'server',
   summary: 'run a server, until Ctrl-C',
   description:
-    'Prints where it can be reached once it can; logs go to standard error. SIGTERM and Ctrl-C let requests in flight finish;\n' +
+    'Prints where it can be reached once it can; logs go to standard error. SIGTERM and Ctrl-C let requests in flight finish; ' +
     'a second signal, half a second later or more, ends it at once.',
   arguments: [],
   options: { ...options.server, ...options.everywhere },
