@@ -2,6 +2,7 @@ import {
   type Batch,
   type Change,
   type Clock,
+  changedService,
   type Entry,
   type Holder,
   type InstanceKey,
@@ -172,20 +173,7 @@ function sifted({ revision, changes }: Batch, wanted: ReadonlySet<string>): Batc
     if (change.type === 'reset') {
       const entries = change.entries.filter(({ instance }) => covers(instance))
       kept.push({ type: 'reset', entries, holders: change.holders.filter(covers) })
-    } else if (covers(keyOf(change))) kept.push(change)
+    } else if (covers(changedService(change))) kept.push(change)
   }
   return { revision, changes: kept }
-}
-
-function keyOf(change: Exclude<Change, { type: 'reset' }>): ServiceKey {
-  switch (change.type) {
-    case 'put':
-      return change.entry.instance
-    case 'delete':
-      return change.key
-    case 'claim':
-      return change.holder
-    case 'release':
-      return change.claim
-  }
 }

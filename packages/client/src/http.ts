@@ -15,6 +15,7 @@ import {
   systemClock,
   type Terms,
 } from '@seamark/core'
+import { carefulTerms } from './deferred-engine.ts'
 import { HttpLease, type LeaseHost } from './http-lease.ts'
 import { httpWatch } from './http-watch.ts'
 import { Renewals } from './renewals.ts'
@@ -25,8 +26,6 @@ export interface HttpOptions extends TransportOptions {}
 
 /** Tokens in one request: the server accepts no more. */
 const mostTokens = 10_000
-/** Assumed until a server said its own. */
-const carefulTerms: Terms = Object.freeze({ minimumTtl: 1_000, lateness: 5_000 })
 /** Milliseconds by which the end of a lease may reach a watcher here later than one inside the server. */
 const networkSlack = 500
 /** Milliseconds that a renewal may take, however short its lease is. */

@@ -283,19 +283,22 @@ function parseServer(text: string): Server {
 
 /** What a server said with a status above 2xx. */
 function refusal(status: number, text: string): Error {
-  let said: { error?: { code?: unknown; message?: unknown; field?: unknown } } | undefined
+  let said: { error?: { code?: unknown; message?: unknown; field?: unknown; details?: unknown } } | undefined
   try {
     said = JSON.parse(text)
   } catch {
     // Not Seamark's, then.
   }
-  const { code, message, field } = said?.error ?? {}
+  const { code, message, field, details } = said?.error ?? {}
   if (typeof code !== 'string' || typeof message !== 'string')
     return new ForeignAnswer(
       `answered ${status}, but not in the way of a Seamark server: is it one? It said: ${text.slice(0, 200)}`,
     )
   const known = Object.hasOwn(errorCodes, code) ? (code as ErrorCode) : codeOf(status)
-  return new SeamarkError(known, message, typeof field === 'string' ? { field } : {})
+  return new SeamarkError(known, message, {
+    ...(typeof field === 'string' && { field }),
+    ...(typeof details === 'object' && details !== null && { details: { ...details } }),
+  })
 }
 
 /** For a code that a newer server has and this client has not. */

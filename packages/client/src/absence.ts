@@ -1,0 +1,73 @@
+import { displayName, healthStatuses, SeamarkError, type Selection, type Snapshot } from '@seamark/core'
+
+export interface Absence {
+  readonly snapshot: Snapshot
+  readonly filter: Selection
+  /** Milliseconds since 1970; `undefined` while the view is current. */
+  readonly staleSince: number | undefined
+  readonly date: number
+}
+
+/** Versions and the like that a message names; the rest is counted. */
+const named = 10
+
+/** Why nobody was found: what was looked for, what there is, and how old that knowledge is. */
+export function absence({ snapshot, filter, staleSince, date }: Absence): SeamarkError {
+  const { service, entries } = snapshot
+  const name = displayName(service)
+  const sought = describe(filter)
+  const age = staleSince === undefined ? '' : ` ${staleness(staleSince, date)}`
+  if (entries.length === 0) {
+    const looked = sought === '' ? '' : ` (looked for ${sought})`
+    const message = `No instance of ${name} is registered${looked}.${age}`
+    return new SeamarkError('service_not_found', message, { details: { ...service, staleSince } })
+  }
+  const counts = Object.fromEntries(
+    healthStatuses.map((status) => [status, entries.filter(({ health }) => health.status === status).length]),
+  )
+  const health = healthStatuses
+    .filter((status) => counts[status])
+    .map((status) => `${counts[status]} ${status}`)
+  const versions = distinct(entries.map(({ instance }) => instance.version))
+  const exists = [`${entries.length} registered: ${health.join(', ')}`]
+  if (versions.length > 0) exists.push(`versions ${list(versions)}`)
+  if (filter.tags?.length)
+    exists.push(`tags ${list(distinct(entries.flatMap(({ instance }) => instance.tags)))}`)
+  if (filter.zone !== undefined)
+    exists.push(`zones ${list(distinct(entries.map(({ instance }) => instance.zone)))}`)
+  const fits = sought === '' ? 'is healthy' : `is healthy and fits ${sought}`
+  return new SeamarkError(
+    'no_match',
+    `No instance of ${name} ${fits}. There are ${exists.join('; ')}.${age}`,
+    {
+      details: { ...service, instances: entries.length, health: counts, versions, staleSince },
+    },
+  )
+}
+
+/** "The view is stale since …", for the end of a message. */
+export function staleness(since: number, date: number): string {
+  const seconds = Math.max(0, Math.round((date - since) / 1_000))
+  return `This view is stale since ${new Date(since).toISOString()} (${seconds} s).`
+}
+
+/** A filter in words: `version ^2, tag "blue", zone "eu-1"`. */
+export function describe({ version, tags = [], zone, health, metadata = {} }: Selection): string {
+  const parts: string[] = []
+  if (version !== undefined) parts.push(`version ${version}`)
+  for (const tag of tags) parts.push(`tag "${tag}"`)
+  if (zone !== undefined) parts.push(`zone "${zone}"`)
+  if (health !== undefined) parts.push(`health ${health.join(' or ')}`)
+  for (const [key, value] of Object.entries(metadata)) parts.push(`metadata ${key} "${value}"`)
+  return parts.join(', ')
+}
+
+function distinct(values: readonly (string | undefined)[]): string[] {
+  return [...new Set(values.filter((value) => value !== undefined))].sort()
+}
+
+function list(values: readonly string[]): string {
+  if (values.length === 0) return 'none'
+  const shown = values.slice(0, named).join(', ')
+  return values.length > named ? `${shown} and ${values.length - named} more` : shown
+}

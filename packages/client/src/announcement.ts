@@ -1,0 +1,236 @@
+import {
+  Backoff,
+  type Clock,
+  displayName,
+  type Engine,
+  type Instance,
+  isSeamarkError,
+  type Lease,
+  type Notify,
+  SeamarkError,
+  sleep,
+} from '@seamark/core'
+import { held } from './held.ts'
+import type { Wakeups } from './wakeups.ts'
+
+/** An instance that is kept registered until this is closed. */
+export interface Announcement extends AsyncDisposable {
+  readonly instance: Instance
+  /** Whether it is registered now, as far as one can tell from here: not later than a TTL after the last renewal. */
+  readonly registered: boolean
+  /** Resolves once it is registered; rejects with the signal's reason, or with `closed`. */
+  ready(signal?: AbortSignal): Promise<void>
+  /**
+   * Deregisters the instance, then waits until callers have heard of it (`drain`), so that the service may stop
+   * listening. Never throws: what cannot be deregistered expires with its lease, and a notice says so.
+   */
+  close(): Promise<void>
+}
+
+export interface AnnouncementOptions {
+  readonly engine: Engine
+  readonly clock: Clock
+  readonly notify: Notify
+  readonly wakeups: Wakeups
+  readonly instance: Instance
+  /** Milliseconds. */
+  readonly ttl: number
+  /** Milliseconds. */
+  readonly drain: number
+  readonly closed: (announcement: KeptAnnouncement) => void
+}
+
+/** Milliseconds between two tries at most, however long the TTL. */
+const longestWait = 5_000
+
+/**
+ * Registers, renews at a third of the TTL, and registers again whenever the lease is lost: for ever, until closed.
+ * While the registry is away it is tried again at least six times a TTL, so that the end of an outage is noticed soon.
+ */
+export class KeptAnnouncement implements Announcement {
+  readonly instance: Instance
+  readonly #options: AnnouncementOptions
+  readonly #closing = new AbortController()
+  readonly #backoff: Backoff
+  readonly #waiting = new Set<() => void>()
+  readonly #life: Promise<void>
+  #lease: Lease | undefined
+  #registered = false
+  /** When the last successful registration or renewal was sent. */
+  #renewed = 0
+  #troubled = false
+  #end: Promise<void> | undefined
+
+  constructor(options: AnnouncementOptions) {
+    this.#options = options
+    this.instance = options.instance
+    const most = Math.min(longestWait, options.ttl / 6)
+    this.#backoff = new Backoff({ first: Math.min(100, most), most })
+    this.first = this.#register()
+    this.#life = this.first.then(
+      () => this.#keep(),
+      () => {},
+    )
+  }
+
+  /** Settles with the first try: rejects only when the registry refused what it was given. */
+  readonly first: Promise<void>
+
+  get registered(): boolean {
+    const { clock, ttl } = this.#options
+    return this.#registered && clock.now() - this.#renewed < ttl
+  }
+
+  /** Whoever has it can take the instance away; `undefined` before the first registration. */
+  get token(): string | undefined {
+    return this.#lease?.token
+  }
+
+  async ready(signal?: AbortSignal): Promise<void> {
+    while (!this.registered) {
+      signal?.throwIfAborted()
+      if (this.#closing.signal.aborted) throw new SeamarkError('closed', 'The announcement was closed.')
+      await new Promise<void>((resolve) => {
+        const done = () => {
+          this.#waiting.delete(done)
+          signal?.removeEventListener('abort', done)
+          resolve()
+        }
+        this.#waiting.add(done)
+        signal?.addEventListener('abort', done, { once: true })
+      })
+    }
+  }
+
+  close(): Promise<void> {
+    this.#end ??= this.#close()
+    return this.#end
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  async #close(): Promise<void> {
+    const { engine, clock, notify, drain, closed } = this.#options
+    this.#closing.abort()
+    this.#wake()
+    // A registration under way must come to its end first: released before it, the instance would come back.
+    await this.#life
+    this.#registered = false
+    const lease = this.#lease
+    this.#lease = undefined
+    try {
+      if (lease !== undefined && (await engine.release(lease.token)) !== undefined)
+        await held(sleep(clock, drain))
+    } catch (error) {
+      notify({
+        level: 'warn',
+        event: 'deregistration_failed',
+        message: `${displayName(this.instance)} could not be deregistered: it expires within ${this.#options.ttl} ms.`,
+        details: { error },
+      })
+    }
+    closed(this)
+  }
+
+  async #keep(): Promise<void> {
+    const { signal } = this.#closing
+    while (!signal.aborted) {
+      if (!this.#registered) {
+        await this.#pause(this.#backoff.next())
+        if (!signal.aborted) await this.#register()
+      } else await this.#renew()
+    }
+  }
+
+  /** Throws only on the first try, for what the registry will never take. */
+  async #register(): Promise<void> {
+    const { engine, clock, instance, ttl } = this.#options
+    const again = this.#lease !== undefined
+    const sent = clock.now()
+    try {
+      this.#lease = await engine.register(instance, { ttl })
+    } catch (error) {
+      if (!again && !this.#troubled && !isPassing(error)) throw error
+      this.#trouble(error)
+      return
+    }
+    this.#registered = true
+    this.#renewed = sent
+    this.#backoff.reset()
+    this.#inform(again)
+    this.#wake()
+  }
+
+  async #renew(): Promise<void> {
+    const lease = this.#lease!
+    const ttl = lease.ttl ?? this.#options.ttl
+    await this.#options.wakeups.sleep(ttl * 0.22, ttl / 3, this.#closing.signal)
+    while (!this.#closing.signal.aborted) {
+      const sent = this.#options.clock.now()
+      try {
+        await lease.renew()
+        this.#renewed = sent
+        this.#backoff.reset()
+        this.#troubled = false
+        this.#wake()
+        return
+      } catch (error) {
+        if (isSeamarkError(error, 'lease_lost')) {
+          await this.#registerAgain()
+          return
+        }
+        this.#trouble(error)
+        await this.#pause(this.#backoff.next())
+      }
+    }
+  }
+
+  async #registerAgain(): Promise<void> {
+    this.#registered = false
+    if (this.#closing.signal.aborted) return
+    await this.#register()
+  }
+
+  #pause(ms: number): Promise<void> {
+    return sleep(this.#options.clock, ms, this.#closing.signal).catch(() => {})
+  }
+
+  #wake(): void {
+    for (const wake of this.#waiting) wake()
+  }
+
+  #inform(again: boolean): void {
+    this.#troubled = false
+    this.#options.notify({
+      level: again ? 'warn' : 'info',
+      event: again ? 'announced_again' : 'announced',
+      message: again
+        ? `The registry had lost ${displayName(this.instance)}: it is registered again.`
+        : `${displayName(this.instance)} is registered at ${this.instance.address}:${this.instance.port}.`,
+    })
+  }
+
+  /** Told once per outage. */
+  #trouble(error: unknown): void {
+    if (this.#troubled || this.#closing.signal.aborted) return
+    this.#troubled = true
+    this.#options.notify({
+      level: 'warn',
+      event: 'announcement_failed',
+      message: `${displayName(this.instance)} cannot be kept registered at present; it is tried again until it is.`,
+      details: { error },
+    })
+  }
+}
+
+/** What may be different the next time. */
+function isPassing(error: unknown): boolean {
+  return (
+    isSeamarkError(error, 'engine_unavailable') ||
+    isSeamarkError(error, 'draining') ||
+    isSeamarkError(error, 'timeout') ||
+    isSeamarkError(error, 'too_many')
+  )
+}

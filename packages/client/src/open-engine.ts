@@ -1,0 +1,79 @@
+import { createRequire } from 'node:module'
+import { pathToFileURL } from 'node:url'
+import { type Clock, type Engine, memory, type Notify, SeamarkError, sleep, systemClock } from '@seamark/core'
+import { http } from './http.ts'
+
+export interface OpenEngineOptions {
+  readonly clock?: Clock
+  readonly notify?: Notify
+}
+
+/** What every engine's package exports. */
+interface EnginePackage {
+  open(url: string, options: OpenEngineOptions): Promise<Engine>
+}
+
+/** Milliseconds to wait for a server's terms; without an answer, careful numbers stand in. */
+const firstContact = 1_000
+
+/**
+ * Opens the engine that a URL names: `memory:` (in this process), `http://host:8500` or `https:` (a Seamark server;
+ * several joined by commas), and any other `<scheme>:` from the package `@seamark/<scheme>`. A server that is away is
+ * no error here. Throws `configuration` for a URL that is none or a package that is not installed, and what the engine
+ * throws when it cannot open.
+ */
+export async function openEngine(url: string, options: OpenEngineOptions = {}): Promise<Engine> {
+  const scheme = engineScheme(url)
+  if (scheme === 'memory') return memory(options)
+  if (scheme === 'http' || scheme === 'https') {
+    const engine = http(url, options)
+    await Promise.race([engine.contact().catch(() => {}), sleep(options.clock ?? systemClock, firstContact)])
+    return engine
+  }
+  const { open } = await enginePackage(scheme)
+  return open(url, options)
+}
+
+/** The scheme of an engine's URL. Throws `configuration`. */
+export function engineScheme(url: string): string {
+  const scheme = /^([a-z][a-z0-9-]*):/.exec(url)?.[1]
+  if (scheme === undefined)
+    throw new SeamarkError(
+      'configuration',
+      `"${url}" is not the URL of an engine, such as "http://127.0.0.1:8500", "memory:" or "lmdb:./data".`,
+    )
+  return scheme
+}
+
+async function enginePackage(scheme: string): Promise<EnginePackage> {
+  const name = `@seamark/${scheme}`
+  const module: Partial<EnginePackage> = await importPackage(name)
+  if (typeof module.open !== 'function')
+    throw new SeamarkError('configuration', `The package ${name} does not open engines.`)
+  return module as EnginePackage
+}
+
+/** From here, or, where a package manager keeps packages apart, from the program that is running. */
+async function importPackage(name: string): Promise<object> {
+  try {
+    return await import(name)
+  } catch (cause) {
+    if (!(cause instanceof Error && cause.message.includes(name))) {
+      const message = `The package ${name} is there, but cannot be loaded: ${cause}`
+      throw new SeamarkError('configuration', message, { cause })
+    }
+    const location = fromProgram(name)
+    if (location !== undefined) return import(location)
+    const message = `This URL needs the package ${name}, which is not installed: npm install ${name}`
+    throw new SeamarkError('configuration', message, { cause })
+  }
+}
+
+function fromProgram(name: string): string | undefined {
+  try {
+    const program = createRequire(pathToFileURL(process.argv[1] ?? `${process.cwd()}/`))
+    return pathToFileURL(program.resolve(name)).href
+  } catch {
+    return undefined
+  }
+}
