@@ -192,8 +192,9 @@ class DataFile {
 
   #readOverflow(number: number, pages: number, size: number): Buffer {
     const { pageBytes } = this.#meta
-    if (pages !== Math.ceil((headerBytes + size) / pageBytes))
-      throw this.#damaged('a long record has a wrong length')
+    // One that shrank in the transaction that wrote it keeps its pages.
+    if (pages < Math.ceil((headerBytes + size) / pageBytes))
+      throw this.#damaged(`a record of ${size} bytes has ${pages} pages`)
     this.#meet(number, pages)
     const bytes = Buffer.allocUnsafe(headerBytes + size)
     this.#readBytes(bytes, bytes.length, number * pageBytes)

@@ -25,7 +25,7 @@ const nameBytes = 7 + 10 + 1 + 16
  * to connect: the kernel answers for a process that lives, even for one that is stopped, and refuses for one that is
  * gone, even killed. The next owner is the one that links its own socket, which listens already, as N + 1: a link is
  * made once. N never goes back, as the highest socket is left behind when its owner goes; see
- * `docs/decisions/0010-lmdb-directory-lock.md`.
+ * `docs/decisions/0010-lmdb-one-owner-and-a-checked-file.md`.
  */
 export async function directoryLock(directory: string): Promise<DirectoryLock> {
   for (;;) {

@@ -63,7 +63,7 @@ function read(path: string): JournalState {
  * `overlappingSync` is lmdb's default: then a promise resolves before the data is on disk, and the one that does not
  * (`flushed`) never hears of an error. Without it a commit is LMDB's own, on a thread of the pool: it writes pages,
  * calls fdatasync, and then writes a meta page through a descriptor opened with O_DSYNC; the promise resolves after
- * that. Seen with `strace -f -e pwrite64,fdatasync`; `durability.test.ts` looks again.
+ * that. Seen with `strace -f -e pwrite64,fdatasync`; `processes.test.ts` looks again.
  */
 function database(path: string): RootDatabase<Buffer, Buffer> {
   return open<Buffer, Buffer>({

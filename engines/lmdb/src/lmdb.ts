@@ -1,4 +1,4 @@
-import { mkdirSync } from 'node:fs'
+import { accessSync, constants, mkdirSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { type Clock, type Engine, embedded, isSeamarkError, type Notify, SeamarkError } from '@seamark/core'
 import { directoryLock } from './directory-lock.ts'
@@ -23,6 +23,7 @@ export async function lmdb(directory: string, options: LmdbOptions = {}): Promis
   const path = resolve(directory)
   try {
     mkdirSync(path, { recursive: true, mode: 0o700 })
+    accessSync(path, constants.R_OK | constants.W_OK | constants.X_OK)
     const lock = await directoryLock(path)
     try {
       return embedded(await journal(lock), options)

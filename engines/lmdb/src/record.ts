@@ -122,8 +122,9 @@ export class RecordReader {
   }
 
   #readRow(key: Buffer, text: string): void {
-    const prefix = this.#prefix
-    if (prefix.length === 0 || key.compare(prefix, 0, prefix.length, 0, prefix.length) !== 0) this.#turn(key)
+    const { length } = this.#prefix
+    if (length === 0 || key.length < length || key.compare(this.#prefix, 0, length, 0, length) !== 0)
+      this.#turn(key)
     const name = key.toString('utf8', this.#prefix.length)
     if (key[0] === kinds.registration) this.registrations.push(this.#registration(name, JSON.parse(text)))
     else if (key[0] === kinds.claim) this.holders.push(this.#holder(name, JSON.parse(text)))
