@@ -1,1 +1,3 @@
-export {}
+export { type Bounds, defaultBounds, requestLimits } from './bounds.ts'
+export { type Notices, notices } from './notices.ts'
+export { type Server, type ServerOptions, server } from './server.ts'

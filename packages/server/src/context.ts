@@ -1,0 +1,36 @@
+import type { Catalog, Clock, Engine, Revision } from '@seamark/core'
+import type { FastifyPluginCallback } from 'fastify'
+import type { AnswerCache } from './answer-cache.ts'
+import type { Bounds } from './bounds.ts'
+import type { Census } from './census.ts'
+import type { Metrics } from './metrics.ts'
+import type { Waiters } from './waiters.ts'
+import type { Watchers } from './watchers.ts'
+
+/** What the routes of one server share. */
+export interface Context {
+  readonly engine: Engine
+  readonly engineName: string
+  readonly catalog: Catalog
+  readonly clock: Clock
+  readonly bounds: Bounds
+  readonly metrics: Metrics
+  readonly census: Census
+  readonly answers: AnswerCache
+  readonly watchers: Watchers
+  readonly waiters: Waiters
+  readonly stage: Stage
+  /** Resolves once the catalog shows what was written at this revision. Throws `timeout`. */
+  visible(revision: Revision): Promise<void>
+}
+
+/** Where a server is in its life. */
+export interface Stage {
+  /** The catalog has been told of everything there is. */
+  warm: boolean
+  /** The server closes. */
+  draining: boolean
+}
+
+/** A group of routes. */
+export type Routes = FastifyPluginCallback<{ readonly context: Context }>

@@ -1,0 +1,63 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { SeamarkError } from '@seamark/core'
+import { sendAnswer } from './answer.ts'
+import type { Context } from './context.ts'
+import { badUrl, refuse } from './error-answer.ts'
+import { type HostGuard, hostNotAllowed } from './host-guard.ts'
+
+export interface FrontOptions {
+  readonly context: Context
+  readonly guard: HostGuard
+  /** Takes over when nothing speaks against it. */
+  readonly handler: (request: IncomingMessage, response: ServerResponse) => void
+}
+
+/** What may still be asked of a server that drains. */
+const probes = new Set(['/healthz', '/readyz', '/metrics'])
+
+/** The route that kept answers are of. */
+const route = '/api/v1/namespaces/:namespace/services/:service'
+
+/** What every request meets first: the host guard, the end of the server, and answers that are ready. */
+export function front({ context, guard, handler }: FrontOptions) {
+  const { answers, bounds, metrics, stage } = context
+
+  function refused(request: IncomingMessage, url: string): SeamarkError | undefined {
+    if (!guard(request.headers.host)) return hostNotAllowed(request.headers.host)
+    if (stage.draining && !probes.has(url))
+      return new SeamarkError('draining', 'The server is shutting down: ask another one.')
+    if (url.length > bounds.urlBytes)
+      return new SeamarkError('too_large', `The URL has more than ${bounds.urlBytes} characters.`, {
+        field: 'url',
+      })
+    return isDecodable(url) ? undefined : badUrl()
+  }
+
+  return (request: IncomingMessage, response: ServerResponse): void => {
+    const url = request.url!
+    if (!stage.draining && request.method === 'GET' && guard(request.headers.host)) {
+      const answer = answers.get(url)
+      if (answer !== undefined) {
+        metrics.answered('GET', route, sendAnswer(request, response, answer))
+        return
+      }
+    }
+    const error = refused(request, url)
+    if (error === undefined) {
+      handler(request, response)
+      return
+    }
+    metrics.answered(request.method!, 'none', error.status)
+    refuse(response, error)
+  }
+}
+
+function isDecodable(url: string): boolean {
+  if (!url.includes('%')) return true
+  try {
+    decodeURIComponent(url)
+    return true
+  } catch {
+    return false
+  }
+}

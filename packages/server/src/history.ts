@@ -1,0 +1,53 @@
+import type { Revision } from '@seamark/core'
+import type { Touched } from './touched.ts'
+
+/** What one batch touched. */
+interface Page {
+  readonly revision: Revision
+  readonly touched: ReadonlyMap<string, Touched>
+}
+
+/**
+ * What was touched lately, so that a watcher that comes back gets the latest state of that, and nothing else. It keeps
+ * keys, not states: those are the catalog's.
+ */
+export class History {
+  readonly #bound: number
+  #pages: Page[] = []
+  #size = 0
+  /** The revision before the oldest page: who has seen it has missed no more than the pages. */
+  #base: Revision
+
+  /** Holds at most `bound` touched keys. */
+  constructor(bound: number, base: Revision) {
+    this.#bound = bound
+    this.#base = base
+  }
+
+  add(revision: Revision, touched: ReadonlyMap<string, Touched>): void {
+    this.#pages.push({ revision, touched })
+    this.#size += touched.size
+    let over = 0
+    while (this.#size > this.#bound && over < this.#pages.length) {
+      const { revision, touched } = this.#pages[over++]!
+      this.#base = revision
+      this.#size -= touched.size
+    }
+    if (over > 0) this.#pages.splice(0, over)
+  }
+
+  /** What was touched after `revision`; `undefined` when that is not known any more, or not yet. */
+  since(revision: Revision, latest: Revision): Map<string, Touched> | undefined {
+    if (revision < this.#base || revision > latest) return undefined
+    const all = new Map<string, Touched>()
+    for (let at = this.#pages.length - 1; at >= 0 && this.#pages[at]!.revision > revision; at--)
+      for (const [id, touched] of this.#pages[at]!.touched) all.set(id, touched)
+    return all
+  }
+
+  clear(base: Revision): void {
+    this.#pages = []
+    this.#size = 0
+    this.#base = base
+  }
+}

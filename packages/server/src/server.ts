@@ -1,0 +1,294 @@
+import { createServer, type Server as HttpServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { type Catalog, type Clock, catalog, type Engine, SeamarkError, systemClock } from '@seamark/core'
+import fastify, { type FastifyInstance } from 'fastify'
+import { type Logger, pino } from 'pino'
+import { AnswerCache } from './answer-cache.ts'
+import { type Bounds, defaultBounds } from './bounds.ts'
+import { Census } from './census.ts'
+import { claims } from './claims.ts'
+import type { Context, Routes } from './context.ts'
+import { docs } from './docs.ts'
+import { errorHeaders, errorJson, refuseConnection, seamarkError } from './error-answer.ts'
+import { front } from './front.ts'
+import { hostGuard, isLoopback } from './host-guard.ts'
+import { instances } from './instances.ts'
+import { jsonBody } from './json-body.ts'
+import { leases } from './leases.ts'
+import { Metrics } from './metrics.ts'
+import { type Notices, notices } from './notices.ts'
+import { openapi } from './openapi.ts'
+import { probes } from './probes.ts'
+import { services } from './services.ts'
+import { status } from './status.ts'
+import { validation } from './validation.ts'
+import { visible } from './visible.ts'
+import { Waiters } from './waiters.ts'
+import { watch } from './watch.ts'
+import { Watchers } from './watchers.ts'
+
+export interface ServerOptions {
+  /** Where the truth is. It is not disposed of with the server. */
+  engine: Engine
+  /** What the engine is called in `/api/v1/status`, such as `memory`. */
+  engineName: string
+  /** The address to listen on. Default `127.0.0.1`. Any other than loopback needs `insecure`. */
+  host?: string
+  /** 0 takes a free one. Default 8500. */
+  port?: number
+  /** Lets the server listen beyond loopback, where anybody who reaches it may read and write. Default false. */
+  insecure?: boolean
+  /** Further names that Host headers may carry on loopback. Default none. */
+  allowedHosts?: readonly string[]
+  /** Default: nothing is logged. */
+  logger?: Logger
+  /** Where the engine's notices arrive: they are logged and counted. Default: only the server's own. */
+  notices?: Notices
+  /** Default the system's. */
+  clock?: Clock
+  /** See `defaultBounds` and `docs/reference/limits.md`. */
+  bounds?: Partial<Bounds>
+}
+
+/** A server that listens. Disposing of it closes it. */
+export interface Server extends AsyncDisposable {
+  /** Such as `http://127.0.0.1:8500`. */
+  readonly url: string
+  readonly address: string
+  readonly port: number
+  /** Names this life of the registry: revisions of different epochs cannot be compared. */
+  readonly epoch: string
+  /** All that is registered, as the server shows it. */
+  readonly catalog: Catalog
+  /**
+   * Drains: it is not ready any more, accepts no connection, ends watches and waits, lets requests in flight finish for
+   * at most `bounds.drainTimeout`, and closes.
+   */
+  close(): Promise<void>
+}
+
+/**
+ * Puts a registry behind HTTP: `/api/v1`, `/healthz`, `/readyz`, `/metrics`. Resolves once it listens; what is asked
+ * before it knows what is registered waits. Throws `configuration` when it may not or cannot listen there.
+ */
+export async function server(options: ServerOptions): Promise<Server> {
+  const { engine, engineName, host = '127.0.0.1', port = 8500, insecure = false, allowedHosts = [] } = options
+  const { clock = systemClock, logger = pino({ level: 'silent' }), notices: hub = notices() } = options
+  const bounds: Bounds = { ...defaultBounds, ...options.bounds }
+  if (!isLoopback(host) && !insecure) throw notLoopback(host)
+
+  const metrics = new Metrics()
+  const heard = hub.subscribe(({ level, event, message, details: { error, ...details } = {} }) => {
+    logger[level]({ event, ...details, ...(error !== undefined && { err: error }) }, message)
+    if (event === 'leases_expired') metrics.expiries.inc(Number(details.count ?? 1))
+  })
+  const replica = catalog(engine, { clock, notify: hub.notify })
+  const census = new Census(replica)
+  const lag = (ms: number) => metrics.watchLag.observe(ms / 1_000)
+  const watchers = new Watchers({ catalog: replica, clock, bounds, lag })
+  const waiters = new Waiters({ catalog: replica, clock, bound: bounds.waiters })
+  metrics.measure({ catalog: replica, census, watchers, waiters, clock })
+  const context: Context = {
+    engine,
+    engineName,
+    catalog: replica,
+    clock,
+    bounds,
+    metrics,
+    census,
+    watchers,
+    waiters,
+    answers: new AnswerCache(replica, bounds.answerBytes),
+    stage: { warm: false, draining: false },
+    visible: visible(replica, clock, bounds.visibleTimeout),
+  }
+  replica.warm().then(
+    () => {
+      context.stage.warm = true
+    },
+    () => {}, // Closed before it was warm.
+  )
+
+  async function dispose(): Promise<void> {
+    watchers.close()
+    waiters.close()
+    census.close()
+    await replica[Symbol.asyncDispose]()
+    metrics.close()
+    heard[Symbol.dispose]()
+  }
+
+  let app: FastifyInstance
+  let http: HttpServer
+  try {
+    app = await application(context, logger, (handler) => {
+      const guard = hostGuard({ host, allowedHosts })
+      return httpServer(bounds, front({ context, guard, handler }))
+    })
+    http = app.server
+    await listening(http, host, port)
+  } catch (error) {
+    await dispose()
+    throw error
+  }
+  const { address, port: bound } = http.address() as AddressInfo
+  const url = `http://${urlHost(host, address)}:${bound}`
+  if (!isLoopback(host))
+    logger.warn(`${url} is open to everybody who reaches it: there is no access control (insecure).`)
+  logger.info({ url, engine: engineName }, 'listening')
+
+  async function drain(): Promise<void> {
+    context.stage.draining = true
+    logger.info('draining')
+    const closed = new Promise((resolve) => http.close(resolve))
+    watchers.close()
+    waiters.close()
+    const force = clock.after(bounds.drainTimeout, () => {
+      logger.warn('requests in flight did not finish in time: closing their connections')
+      http.closeAllConnections()
+    })
+    await closed
+    force.cancel()
+    await app.close()
+    await dispose()
+    logger.info('closed')
+  }
+
+  let closing: Promise<void> | undefined
+  const close = () => {
+    closing ??= drain()
+    return closing
+  }
+  return {
+    url,
+    address,
+    port: bound,
+    get epoch() {
+      return watchers.epoch
+    },
+    catalog: replica,
+    close,
+    [Symbol.asyncDispose]: close,
+  }
+}
+
+type Handler = (request: IncomingMessage, response: ServerResponse) => void
+
+function httpServer(bounds: Bounds, handler: Handler): HttpServer {
+  const http = createServer(
+    {
+      maxHeaderSize: bounds.headerBytes,
+      headersTimeout: bounds.headersTimeout,
+      requestTimeout: bounds.requestTimeout,
+      keepAliveTimeout: bounds.keepAliveTimeout,
+      connectionsCheckingInterval: Math.min(bounds.headersTimeout, 5_000),
+      // The host guard answers for a missing Host header, in our words.
+      requireHostHeader: false,
+    },
+    handler,
+  )
+  http.maxConnections = bounds.connections
+  return http
+}
+
+async function application(
+  context: Context,
+  logger: Logger,
+  serverFactory: (handler: Handler) => HttpServer,
+): Promise<FastifyInstance> {
+  const { bounds, metrics, stage } = context
+  const app: FastifyInstance = fastify({
+    serverFactory,
+    bodyLimit: bounds.bodyBytes,
+    // Names that are too long are refused by what they name; this only has to let them through.
+    routerOptions: { maxParamLength: bounds.urlBytes },
+    clientErrorHandler: refuseConnection,
+    return503OnClosing: false,
+  })
+  jsonBody(app)
+  validation(app)
+  app.setErrorHandler((error, request, reply) => {
+    const answer = seamarkError(error)
+    if (answer.status >= 500)
+      logger.error({ err: answer.cause ?? answer, method: request.method, url: request.url }, answer.message)
+    return reply.code(answer.status).headers(errorHeaders(answer)).send(errorJson(answer))
+  })
+  app.setNotFoundHandler((request) => {
+    throw new SeamarkError(
+      'route_not_found',
+      `There is nothing at ${request.method} ${request.url.slice(0, 200)}: see /api/v1/docs.`,
+      { field: 'url' },
+    )
+  })
+  app.addHook('onSend', (_request, reply, _payload, done) => {
+    if (stage.draining) reply.header('connection', 'close')
+    done()
+  })
+  app.addHook('onResponse', (request, reply, done) => {
+    metrics.answered(request.method, request.routeOptions.url ?? 'none', reply.statusCode)
+    logger.debug({ method: request.method, url: request.url, status: reply.statusCode }, 'answered')
+    done()
+  })
+  await openapi(app)
+  const prefix = '/api/v1'
+  app.register(probes, { context })
+  app.register(status, { context, prefix })
+  app.register(docs, { context, prefix })
+  app.register(registry, { context, prefix })
+  await app.ready()
+  return app
+}
+
+/** The routes that show or change what is registered: they wait until that is known. */
+const registry: Routes = (app, { context }, done) => {
+  const { catalog, clock, bounds, stage } = context
+  app.addHook('onRequest', async () => {
+    if (!stage.warm) await warmed(catalog, clock, bounds.visibleTimeout)
+  })
+  for (const routes of [instances, leases, claims, services, watch]) app.register(routes, { context })
+  done()
+}
+
+async function warmed(catalog: Catalog, clock: Clock, timeout: number): Promise<void> {
+  const giveUp = new AbortController()
+  const timer = clock.after(timeout, () =>
+    giveUp.abort(
+      new SeamarkError(
+        'engine_unavailable',
+        'The engine has not yet told what is registered: try again later.',
+      ),
+    ),
+  )
+  try {
+    await catalog.warm(giveUp.signal)
+  } finally {
+    timer.cancel()
+  }
+}
+
+function listening(http: HttpServer, host: string, port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    http.once('error', (cause: NodeJS.ErrnoException) => {
+      const why = cause.code === 'EADDRINUSE' ? 'another process listens there' : cause.message
+      reject(
+        new SeamarkError('configuration', `The server cannot listen on ${host}:${port}: ${why}.`, { cause }),
+      )
+    })
+    http.listen({ host, port }, resolve)
+  })
+}
+
+function notLoopback(host: string): SeamarkError {
+  return new SeamarkError(
+    'configuration',
+    `${host} is not loopback: there, anybody who reaches the server may read and write, as there is no access control yet. If that is meant, say so with the insecure option (--insecure).`,
+    { field: 'host' },
+  )
+}
+
+/** How the server is reached from its own machine. */
+function urlHost(host: string, address: string): string {
+  if (address === '0.0.0.0' || address === '::') return '127.0.0.1'
+  if (host === 'localhost') return host
+  return address.includes(':') ? `[${address}]` : address
+}
