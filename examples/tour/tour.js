@@ -57,8 +57,7 @@ async function tour() {
 
     const discovery = connect(url)
     try {
-      const found = () =>
-        discovery.findAll('api').then((endpoints) => endpoints.map(({ instance }) => instance.id))
+      const found = () => discovery.findAll('api').then((endpoints) => endpoints.map(({ id }) => id))
       const { origin } = await discovery.waitFor('www', { timeout: patience })
       await until(async () => (await found()).length === 3)
       for (const id of await found()) console.log(`  ${id}`)
