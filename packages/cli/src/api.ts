@@ -25,7 +25,7 @@ export interface Api {
  * Throws the error that the server answered; `engine_unavailable` when none answers; `configuration` for a wrong URL.
  */
 export function api(urls: string): Api {
-  const servers = urls.split(',').map((url) => serverUrl(url.trim()))
+  const servers = serverUrls(urls)
   return {
     get: (path, query) => first((server) => ask(server, 'GET', path, query)),
     put: (path, body) => first((server) => ask(server, 'PUT', path, undefined, body)),
@@ -59,6 +59,11 @@ class Away extends Error {
     super(message, { cause })
     this.answer = answer
   }
+}
+
+/** Takes `--url` apart. Throws `configuration` for what is no URL of a server. */
+export function serverUrls(urls: string): readonly string[] {
+  return urls.split(',').map((url) => serverUrl(url.trim()))
 }
 
 function serverUrl(url: string): string {
@@ -149,6 +154,8 @@ const networkProblems: Readonly<Record<string, string>> = {
 function networkProblem(error: unknown): string {
   const cause = (error as { cause?: { code?: string; message?: string; errors?: { code?: string }[] } }).cause
   const code = cause?.code ?? cause?.errors?.[0]?.code
+  // The Fetch standard's list of bad ports, such as 6000.
+  if (cause?.message === 'bad port') return 'HTTP clients refuse to use this port: run the server on another'
   return networkProblems[code ?? ''] ?? (cause?.message || (error as Error).message)
 }
 

@@ -63,7 +63,7 @@ register:
       SEAMARK_REGISTER_PORT: '3000',
       SEAMARK_REGISTER_TAG: 'a, b',
       SEAMARK_REGISTER_META: 'team=x,tier=1',
-      SEAMARK_REGISTER_TTL: '10000',
+      SEAMARK_REGISTER_TTL: '10s',
       SEAMARK_REGISTER_CHECK_TCP: 'true',
     }
     const flags = {
@@ -169,6 +169,11 @@ register:
         'an overridden variable',
         { ...environment('SEAMARK_PORT', 'x'), ...flags('port', '1') },
         'SEAMARK_PORT must be',
+      ],
+      [
+        'a duration without a unit',
+        { environment: { SEAMARK_REGISTER_TTL: '10' } },
+        'SEAMARK_REGISTER_TTL must be a duration such as 500ms, 10s, 5m or 1h, not "10".',
       ],
       [
         'an unknown key',

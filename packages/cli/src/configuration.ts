@@ -57,6 +57,9 @@ function configFile({ flags }: Sources, variables: Settings): string | undefined
     .find(Boolean)
 }
 
+/** Read by `@seamark/client`, inside services and here. */
+const libraryVariables = new Set(['SEAMARK_ADVERTISE_ADDRESS'])
+
 /** Kubernetes gives each pod such variables for each Service, also for one that is called `seamark`: they are not ours. */
 const serviceLink =
   /^SEAMARK_((.+_)?SERVICE_(HOST|PORT)(_.+)?|(.+_)?PORT_\d+_(TCP|UDP|SCTP)(_(PORT|PROTO|ADDR))?)$/
@@ -71,12 +74,12 @@ function environmentSettings(environment: Sources['environment']): Settings {
   const settings = sections.map(() => new Map<string, Setting>())
   for (const [variable, value] of Object.entries(environment)) {
     if (!variable.startsWith('SEAMARK_') || value === undefined) continue
-    if (serviceLink.test(variable) || serviceLinkValue.test(value)) continue
+    if (libraryVariables.has(variable) || serviceLink.test(variable) || serviceLinkValue.test(value)) continue
     const option = known.get(variable)
     if (option === undefined)
       throw new SeamarkError(
         'configuration',
-        `The environment variable ${variable} is none of Seamark's.${suggestion(variable, known.keys())}`,
+        `The environment variable ${variable} is none of Seamark's.${suggestion(variable, [...known.keys(), ...libraryVariables])}`,
       )
     // An empty variable says nothing, as `FOO=${BAR:-}` does in many a compose file.
     if (value !== '') settings[option.index]!.set(option.name, { value, origin: variable })

@@ -4,7 +4,16 @@ import { fileURLToPath } from 'node:url'
 import { errorCodes } from '@seamark/core'
 import { describe, expect, it } from 'vitest'
 import { exitCodes, exitOf } from './exit-codes.ts'
-import { client, everywhere, kebab, type Option, type OptionGroup, register, server, variableName } from './options.ts'
+import {
+  client,
+  everywhere,
+  kebab,
+  type Option,
+  type OptionGroup,
+  register,
+  server,
+  variableName,
+} from './options.ts'
 import { commands, defaultText } from './program.ts'
 
 function page(name: string): string {

@@ -1,3 +1,5 @@
+import { milliseconds } from '@seamark/core'
+
 /** One kind of value an option may have, and how it is read from each place it may stand in. */
 export interface ValueType<T> {
   /** What it is, for people: `a port`. */
@@ -62,18 +64,17 @@ export function whole(least: number, most: number, placeholder = 'number'): Valu
   )
 }
 
-const units: Record<string, number> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 }
-
-/** Milliseconds; written as a number of them, or as `500ms`, `10s`, `5m`, `1h`. */
-function milliseconds(value: string): number {
-  const [, number, unit = 'ms'] = /^(\d+)(ms|s|m|h)?$/.exec(value) ?? []
-  const result = Number(number) * units[unit]!
-  if (!Number.isSafeInteger(result)) throw wrong('a duration such as 500ms, 10s, 5m or 1h', value)
-  return result
+/** Milliseconds. In a file a number of them will do; elsewhere, where all is text, a unit must say what is meant. */
+function readDuration(value: unknown): number {
+  try {
+    return milliseconds('', value)
+  } catch {
+    throw wrong('a duration such as 500ms, 10s, 5m or 1h', value)
+  }
 }
 
 export const duration: ValueType<number> = {
-  ...scalar('a duration', 'duration', milliseconds, (value) => milliseconds(String(value))),
+  ...scalar('a duration', 'duration', readDuration, readDuration),
   format: (value) => (value % 1_000 === 0 ? `${value / 1_000}s` : `${value}ms`),
 }
 

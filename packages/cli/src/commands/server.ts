@@ -37,31 +37,22 @@ export const server = command({
       format: pretty ? 'pretty' : 'json',
       paint: paintFor(process.stderr, process.env),
     })
-    const { engine, place } = await openEngineAt(settings.engine, ({ level, event, message, details }) =>
-      logger[level]({ event, ...details }, message),
-    )
+    const notices = seamark.notices()
+    const { engine, place } = await openEngineAt(settings.engine, notices.notify)
     try {
       const { host, port, insecure, allowHost, allowCommandChecks, allowForeignChecks } = settings
+      const allowed = { insecure, allowedHosts: allowHost, allowCommandChecks, allowForeignChecks }
+      const engineName = settings.engine.slice(0, settings.engine.indexOf(':'))
       const server = await seamark
-        .server({
-          engine,
-          engineName: settings.engine.slice(0, settings.engine.indexOf(':')),
-          host,
-          port,
-          insecure,
-          allowedHosts: [...allowHost],
-          allowCommandChecks,
-          allowForeignChecks,
-          logger,
-        })
+        .server({ engine, engineName, host, port, ...allowed, logger, notices })
         .catch((error) => {
           throw cannotListen(error, host, port)
         })
-      const { url } = server
+      const { url, address } = server
       const facts = {
         version: packageVersion,
         url,
-        address: server.address,
+        address,
         port: server.port,
         engine: settings.engine,
         data: place,
@@ -69,11 +60,8 @@ export const server = command({
       }
       if (output.json) output.document(facts)
       else output.print(banner(facts, performance.now() - started))
-      logger.info(facts, 'The server is up.')
-      const signal = await stop.arrived
-      logger.info({ signal }, 'The server stops: what is in flight may finish.')
+      await stop.arrived
       await server.close()
-      logger.info('The server has stopped.')
     } finally {
       await engine[Symbol.asyncDispose]()
     }

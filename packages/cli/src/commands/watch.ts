@@ -3,7 +3,6 @@ import {
   catalog,
   changedService,
   displayName,
-  type Notice,
   type ServiceKey,
   serviceId,
   watchingCatalog,
@@ -12,6 +11,7 @@ import { hostPort } from '../address.ts'
 import { api } from '../api.ts'
 import { ChangeLog, type LoggedChange } from '../change-log.ts'
 import { command } from '../command.ts'
+import { Contact } from '../contact.ts'
 import { interruption } from '../interruption.ts'
 import { client, everywhere } from '../options.ts'
 import type { Output } from '../output.ts'
@@ -38,25 +38,18 @@ export const watch = command({
     await api(url).get('/status')
     const { http } = await import('@seamark/client')
     const services = names.map((service) => ({ namespace, service: service! }))
-    const notify = ({ event }: Notice) => output.remark(remarks[event] ?? '')
     using stop = interruption()
     await using server = http(url)
+    await using contact = new Contact(server, output)
     await using replica =
-      services.length === 0
-        ? catalog(server, { notify })
-        : watchingCatalog(server, { notify, protectEmpty: false })
-    await follow(replica, namespace, services, output, stop.signal)
+      services.length === 0 ? catalog(contact) : watchingCatalog(contact, { protectEmpty: false })
+    await Promise.race([follow(replica, namespace, services, output, stop.signal), contact.refused])
     await stop.arrived
     return undefined
   },
 })
 
-const remarks: Readonly<Record<string, string>> = {
-  source_lost: 'The server is away: waiting for it.',
-  source_regained: 'The server answers.',
-}
-
-/** Prints each change. Resolves once what is there has been told. */
+/** Prints each change. Resolves once what is there has been told, or with the signal. */
 async function follow(
   replica: Catalog,
   namespace: string,
