@@ -6,6 +6,8 @@ interface Kept {
   readonly staleSince: number | undefined
   readonly answer: Answer
   readonly size: number
+  /** When it was last known to hold. */
+  generation: number
 }
 
 /** What a kept answer takes beside its body and its URL, roughly. */
@@ -19,22 +21,24 @@ export class AnswerCache {
   readonly #catalog: Catalog
   readonly #bound: number
   readonly #kept = new Map<string, Kept>()
+  readonly #subscription: Disposable
+  /** Grows with every change of the catalog: within one, nothing needs to be compared. */
+  #generation = 0
   #bytes = 0
 
   /** Keeps at most `bound` bytes. */
   constructor(catalog: Catalog, bound: number) {
     this.#catalog = catalog
     this.#bound = bound
+    this.#subscription = catalog.subscribe(() => {
+      this.#generation++
+    })
   }
 
   get(url: string): Answer | undefined {
     const kept = this.#kept.get(url)
     if (kept === undefined) return undefined
-    if (
-      this.#catalog.snapshot(kept.snapshot.service) === kept.snapshot &&
-      this.#catalog.staleSince === kept.staleSince
-    )
-      return kept.answer
+    if (this.#holds(kept)) return kept.answer
     this.#drop(url, kept)
     return undefined
   }
@@ -44,12 +48,24 @@ export class AnswerCache {
     if (former !== undefined) this.#drop(url, former)
     const size = answer.body.length + url.length * 2 + overhead
     if (size > this.#bound) return
-    this.#kept.set(url, { snapshot, staleSince, answer, size })
+    this.#kept.set(url, { snapshot, staleSince, answer, size, generation: this.#generation })
     this.#bytes += size
     for (const [oldest, kept] of this.#kept) {
       if (this.#bytes <= this.#bound) break
       this.#drop(oldest, kept)
     }
+  }
+
+  close(): void {
+    this.#subscription[Symbol.dispose]()
+  }
+
+  #holds(kept: Kept): boolean {
+    if (this.#catalog.staleSince !== kept.staleSince) return false
+    if (kept.generation === this.#generation) return true
+    if (this.#catalog.snapshot(kept.snapshot.service) !== kept.snapshot) return false
+    kept.generation = this.#generation
+    return true
   }
 
   #drop(url: string, kept: Kept): void {

@@ -3,6 +3,7 @@ import type { FastifyPluginCallback } from 'fastify'
 import type { AnswerCache } from './answer-cache.ts'
 import type { Bounds } from './bounds.ts'
 import type { Census } from './census.ts'
+import type { CheckPolicy } from './checks/target-policy.ts'
 import type { Metrics } from './metrics.ts'
 import type { Waiters } from './waiters.ts'
 import type { Watchers } from './watchers.ts'
@@ -14,6 +15,8 @@ export interface Context {
   readonly catalog: Catalog
   readonly clock: Clock
   readonly bounds: Bounds
+  /** What health checks may do. */
+  readonly checkPolicy: CheckPolicy
   readonly metrics: Metrics
   readonly census: Census
   readonly answers: AnswerCache

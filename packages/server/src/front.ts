@@ -21,6 +21,7 @@ const route = '/api/v1/namespaces/:namespace/services/:service'
 /** What every request meets first: the host guard, the end of the server, and answers that are ready. */
 export function front({ context, guard, handler }: FrontOptions) {
   const { answers, bounds, metrics, stage } = context
+  const counters = { 200: metrics.answered('GET', route, 200), 304: metrics.answered('GET', route, 304) }
 
   function refused(request: IncomingMessage, url: string): SeamarkError | undefined {
     if (!guard(request.headers.host)) return hostNotAllowed(request.headers.host)
@@ -38,7 +39,7 @@ export function front({ context, guard, handler }: FrontOptions) {
     if (!stage.draining && request.method === 'GET' && guard(request.headers.host)) {
       const answer = answers.get(url)
       if (answer !== undefined) {
-        metrics.answered('GET', route, sendAnswer(request, response, answer))
+        counters[sendAnswer(request, response, answer)].count++
         return
       }
     }
@@ -47,7 +48,7 @@ export function front({ context, guard, handler }: FrontOptions) {
       handler(request, response)
       return
     }
-    metrics.answered(request.method!, 'none', error.status)
+    metrics.answered(request.method!, 'none', error.status).count++
     refuse(response, error)
   }
 }

@@ -12,6 +12,7 @@ import {
   SeamarkError,
 } from '@seamark/core'
 import type { FastifyRequest } from 'fastify'
+import { refuseChecks } from './checks/target-policy.ts'
 import type { Routes } from './context.ts'
 import { duration } from './duration.ts'
 import { passingEntryJson } from './entry-json.ts'
@@ -42,7 +43,7 @@ const about = { params: schemas.instanceParams, querystring: schemas.namesQuery,
 
 /** Registering, deregistering, and what is observed of one instance. */
 export const instances: Routes = (app, { context }, done) => {
-  const { engine, catalog, visible } = context
+  const { engine, catalog, checkPolicy, visible } = context
   const reservations = new Reservations(catalog)
 
   app.put<Named & { Body: Registration }>(
@@ -71,6 +72,7 @@ export const instances: Routes = (app, { context }, done) => {
         address: fields.address ?? callerAddress(request),
         checks: fields.checks?.map(checkInput),
       })
+      refuseChecks(value, checkPolicy)
       const options = ttl === undefined || ttl === null ? {} : { ttl: duration('ttl', ttl) }
       using _reserved = reservations.reserve(value)
       const lease = await engine.register(value, options)

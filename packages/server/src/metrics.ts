@@ -67,12 +67,15 @@ export class Metrics {
     return this.#registry.metrics()
   }
 
-  /** One more request answered. `route` is the pattern, not the path: there are only so many. */
-  answered(method: string, route: string, status: number): void {
+  /** Where to count requests answered so. `route` is the pattern, not the path: there are only so many. */
+  answered(method: string, route: string, status: number): { count: number } {
     const key = `${method} ${route} ${status}`
-    const found = this.#requests.get(key)
-    if (found !== undefined) found.count++
-    else this.#requests.set(key, { labels: { method, route, status }, count: 1 })
+    let found = this.#requests.get(key)
+    if (found === undefined) {
+      found = { labels: { method, route, status }, count: 0 }
+      this.#requests.set(key, found)
+    }
+    return found
   }
 
   /** Adds what is looked up at a scrape. */

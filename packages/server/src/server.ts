@@ -6,6 +6,7 @@ import { type Logger, pino } from 'pino'
 import { AnswerCache } from './answer-cache.ts'
 import { type Bounds, defaultBounds } from './bounds.ts'
 import { Census } from './census.ts'
+import { checker } from './checks/checker.ts'
 import { claims } from './claims.ts'
 import type { Context, Routes } from './context.ts'
 import { docs } from './docs.ts'
@@ -40,6 +41,10 @@ export interface ServerOptions {
   insecure?: boolean
   /** Further names that Host headers may carry on loopback. Default none. */
   allowedHosts?: readonly string[]
+  /** Lets health checks run commands on this machine. Default false. */
+  allowCommandChecks?: boolean
+  /** Lets health checks connect to other addresses than their instance's own. Default false. */
+  allowForeignChecks?: boolean
   /** Default: nothing is logged. */
   logger?: Logger
   /** Where the engine's notices arrive: they are logged and counted. Default: only the server's own. */
@@ -74,6 +79,8 @@ export interface Server extends AsyncDisposable {
 export async function server(options: ServerOptions): Promise<Server> {
   const { engine, engineName, host = '127.0.0.1', port = 8500, insecure = false, allowedHosts = [] } = options
   const { clock = systemClock, logger = pino({ level: 'silent' }), notices: hub = notices() } = options
+  const { allowCommandChecks = false, allowForeignChecks = false } = options
+  const checkPolicy = { allowCommandChecks, allowForeignChecks }
   const bounds: Bounds = { ...defaultBounds, ...options.bounds }
   if (!isLoopback(host) && !insecure) throw notLoopback(host)
 
@@ -94,6 +101,7 @@ export async function server(options: ServerOptions): Promise<Server> {
     catalog: replica,
     clock,
     bounds,
+    checkPolicy,
     metrics,
     census,
     watchers,
@@ -109,10 +117,14 @@ export async function server(options: ServerOptions): Promise<Server> {
     () => {}, // Closed before it was warm.
   )
 
+  const checks = checker({ engine, catalog: replica, clock, notify: hub.notify, ...checkPolicy })
+
   async function dispose(): Promise<void> {
+    await checks[Symbol.asyncDispose]()
     watchers.close()
     waiters.close()
     census.close()
+    context.answers.close()
     await replica[Symbol.asyncDispose]()
     metrics.close()
     heard[Symbol.dispose]()
@@ -225,7 +237,7 @@ async function application(
     done()
   })
   app.addHook('onResponse', (request, reply, done) => {
-    metrics.answered(request.method, request.routeOptions.url ?? 'none', reply.statusCode)
+    metrics.answered(request.method, request.routeOptions.url ?? 'none', reply.statusCode).count++
     logger.debug({ method: request.method, url: request.url, status: reply.statusCode }, 'answered')
     done()
   })
