@@ -1,4 +1,4 @@
-import { type CheckDefinition, type Instance, limits } from '@seamark/core'
+import type { CheckDefinition, Instance } from '@seamark/core'
 import type { CheckPolicy } from './target-policy.ts'
 
 /** What one run of a check came to. */
@@ -23,21 +23,3 @@ export type CheckRunner<Check extends CheckDefinition> = (
   check: Check,
   context: RunContext,
 ) => Promise<Outcome>
-
-/** Collects the beginning of a stream: no more of an output is ever kept. */
-export class OutputBuffer {
-  readonly #chunks: Buffer[] = []
-  #missing: number = limits.outputBytes
-
-  /** Answers whether more fits. */
-  add(chunk: Buffer): boolean {
-    if (this.#missing > 0) this.#chunks.push(chunk.subarray(0, this.#missing))
-    this.#missing -= Math.min(chunk.length, this.#missing)
-    return this.#missing > 0
-  }
-
-  /** What is not UTF-8 is shown as replacement characters; a character cut in half is left out. */
-  toString(): string {
-    return new TextDecoder().decode(Buffer.concat(this.#chunks), { stream: true }).trim()
-  }
-}

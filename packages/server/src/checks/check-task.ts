@@ -4,6 +4,7 @@ import { runCheck } from './run-check.ts'
 import { Schedule } from './schedule.ts'
 import type { Slots } from './slots.ts'
 import type { CheckPolicy } from './target-policy.ts'
+import { untilAborted } from './until-aborted.ts'
 import { Verdict } from './verdict.ts'
 
 export interface CheckTaskSetting {
@@ -69,9 +70,7 @@ export class CheckTask {
     let planned = clock.now()
     try {
       for (;;) {
-        const outcome = await slots.run(signal, () => this.#run())
-        signal.throwIfAborted()
-        this.#observe(outcome)
+        await slots.run(signal, () => this.#run())
         planned = schedule.after(Math.max(planned, clock.now()))
         await sleep(clock, planned - clock.now(), signal)
       }
@@ -80,12 +79,13 @@ export class CheckTask {
     }
   }
 
-  async #run(): Promise<Outcome> {
+  /** Over when nothing of the run is left, which may be later than its outcome. */
+  async #run(): Promise<void> {
     const { check, instance } = this
     const { clock, policy } = this.#setting
     const stop = this.#stop.signal
     const run = new AbortController()
-    const cancel = () => run.abort(stop.reason)
+    const cancel = () => run.abort()
     stop.addEventListener('abort', cancel, { once: true })
     let deadline = clock.now() + check.timeout
     const expire = () => {
@@ -94,14 +94,16 @@ export class CheckTask {
       timer = clock.after(check.timeout, expire)
     }
     let timer = clock.after(check.timeout, expire)
+    const running = runCheck(check, { instance, policy, signal: run.signal })
+    const late: Outcome = { status: 'critical', output: `No result within ${check.timeout} ms` }
     try {
-      return await runCheck(check, { instance, policy, signal: run.signal })
-    } catch {
-      stop.throwIfAborted()
-      return { status: 'critical', output: `No result within ${check.timeout} ms` }
+      const outcome = await untilAborted(running, run.signal).catch(() => late)
+      if (!stop.aborted) this.#observe(outcome)
     } finally {
       timer.cancel()
       stop.removeEventListener('abort', cancel)
+      // A command that cannot be killed, as one that waits for a dead disk, keeps its slot, and is not run a second time.
+      await running.catch(() => {})
     }
   }
 

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import type { CommandCheck } from '@seamark/core'
-import { type Outcome, OutputBuffer, type RunContext } from './check-runner.ts'
+import type { Outcome, RunContext } from './check-runner.ts'
+import { OutputBuffer } from './output-buffer.ts'
 import { refuseCheck } from './target-policy.ts'
 
 /**

@@ -28,7 +28,6 @@ export async function grpcCheck(
   try {
     const answer = await new Promise<Answer>((resolve, reject) => {
       session.on('error', reject)
-      session.on('close', () => reject(new Error('The connection ended without an answer.')))
       signal.addEventListener('abort', () => reject(signal.reason), { once: true })
       const call = session.request({
         [constants.HTTP2_HEADER_METHOD]: 'POST',
@@ -52,6 +51,7 @@ export async function grpcCheck(
         if (bytes > limits.outputBytes) reject(new Error('The answer is larger than any health response.'))
       })
       call.on('error', reject)
+      call.on('close', () => reject(new Error('The call ended without an answer.')))
       call.on('end', () => resolve({ headers, message: Buffer.concat(chunks) }))
       call.end(encodeRequest(check.service))
     })

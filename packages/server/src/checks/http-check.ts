@@ -2,7 +2,8 @@ import { once } from 'node:events'
 import { type IncomingMessage, request } from 'node:http'
 import { request as requestTls } from 'node:https'
 import type { HttpCheck } from '@seamark/core'
-import { type Outcome, OutputBuffer, type RunContext } from './check-runner.ts'
+import type { Outcome, RunContext } from './check-runner.ts'
+import { OutputBuffer } from './output-buffer.ts'
 import { pinned } from './target-policy.ts'
 
 const requests: Readonly<Record<string, typeof request>> = { 'http:': request, 'https:': requestTls }

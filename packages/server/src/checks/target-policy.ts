@@ -47,7 +47,7 @@ export type Resolve = (host: string) => Promise<readonly LookupAddress[]>
 /**
  * Never connected to, whatever is allowed: behind these addresses clouds hand the machine's own credentials to
  * whoever asks from it. The forms of IPv6 that carry an IPv4 address (IPv4-compatible, NAT64 of RFC 6052, 6to4 of
- * RFC 3056) are listed; IPv4-mapped ones `BlockList` takes for what they map to.
+ * RFC 3056) are listed; IPv4-mapped ones are `normalized` before.
  */
 const untouchable = new BlockList()
 // Link-local (RFC 3927, RFC 4291): the metadata services of AWS, Azure, Google Cloud and most others.
