@@ -29,7 +29,7 @@ const nowhere = 0xffff_ffff_ffff_ffffn
 const deepest = 32
 
 /** A tree, as a meta page describes it. */
-interface Tree {
+export interface Tree {
   readonly depth: number
   readonly branches: number
   readonly leaves: number
@@ -38,7 +38,7 @@ interface Tree {
   readonly root: number | undefined
 }
 
-interface Meta {
+export interface Meta {
   readonly pageBytes: number
   readonly free: Tree
   readonly main: Tree
@@ -67,12 +67,9 @@ class DataFile {
   constructor(path: string, file: number) {
     this.#path = path
     this.#file = file
-    const first = this.#readMeta(0)
-    const second = this.#readMeta(first.pageBytes)
-    if (second.pageBytes !== first.pageBytes) throw this.#damaged('its two meta pages disagree')
-    this.#meta = first.transaction > second.transaction ? first : second
+    this.#meta = latestMeta(path, file)
     // A page that is in use has been written, so the file cannot be longer than memory can count.
-    const pages = Math.ceil(fstatSync(file).size / first.pageBytes)
+    const pages = Math.ceil(fstatSync(file).size / this.#meta.pageBytes)
     this.#met = new Uint8Array((pages >> 3) + 1)
     this.#meet(0, 2)
   }
@@ -87,46 +84,6 @@ class DataFile {
       }
     })
     this.#walk(free, (key, value) => this.#readFreePages(key, value))
-  }
-
-  #readMeta(offset: number): Meta {
-    const page = Buffer.alloc(headerBytes + metaBytes)
-    this.#readBytes(page, page.length, offset)
-    if (page.readUInt16LE(18) !== flag.meta || page.readUInt32LE(24) !== magic)
-      throw this.#damaged('it is not an LMDB data file')
-    const version = page.readUInt32LE(28) & 0xffff
-    if (version > dataVersion)
-      throw new SeamarkError(
-        'store_too_new',
-        `The store "${this.#path}" was written by a newer LMDB (data version ${version}; this one reads ${dataVersion}): use the Seamark that wrote it, or a newer one. Nothing was changed.`,
-      )
-    const pageBytes = page.readUInt32LE(48)
-    if (
-      version !== dataVersion ||
-      pageBytes < 512 ||
-      pageBytes > 65_536 ||
-      (pageBytes & (pageBytes - 1)) !== 0
-    )
-      throw this.#damaged('its meta page is not one')
-    return {
-      pageBytes,
-      free: this.#readTree(page, 48),
-      main: this.#readTree(page, 96),
-      lastPage: this.#number(page, 144),
-      transaction: this.#number(page, 152),
-    }
-  }
-
-  #readTree(page: Buffer, at: number): Tree {
-    const root = page.readBigUInt64LE(at + 40)
-    return {
-      depth: page.readUInt16LE(at + 6),
-      branches: this.#number(page, at + 8),
-      leaves: this.#number(page, at + 16),
-      overflows: this.#number(page, at + 24),
-      entries: this.#number(page, at + 32),
-      root: root === nowhere ? undefined : this.#number(page, at + 40),
-    }
   }
 
   #walk(tree: Tree, record: (key: Buffer, value: Buffer) => void): void {
@@ -233,18 +190,69 @@ class DataFile {
   }
 
   #readBytes(into: Buffer, bytes: number, offset: number): void {
-    if (readSync(this.#file, into, 0, bytes, offset) !== bytes) throw this.#damaged('it ends too early')
+    readBytes(this.#path, this.#file, into, bytes, offset)
   }
 
   #number(bytes: Buffer, at: number): number {
-    const high = bytes.readUInt32LE(at + 4)
-    if (high >= 2 ** 16) throw this.#damaged('a number in it is out of range')
-    return high * 2 ** 32 + bytes.readUInt32LE(at)
+    return number(this.#path, bytes, at)
   }
 
   #damaged(how: string, cause?: unknown): SeamarkError {
     return damaged(this.#path, how, cause)
   }
+}
+
+/** What the last commit left. Throws `store_damaged`, `store_too_new`. */
+export function latestMeta(path: string, file: number): Meta {
+  const first = readMeta(path, file, 0)
+  const second = readMeta(path, file, first.pageBytes)
+  if (second.pageBytes !== first.pageBytes) throw damaged(path, 'its two meta pages disagree')
+  return first.transaction > second.transaction ? first : second
+}
+
+function readMeta(path: string, file: number, offset: number): Meta {
+  const page = Buffer.allocUnsafe(headerBytes + metaBytes)
+  readBytes(path, file, page, page.length, offset)
+  if (page.readUInt16LE(18) !== flag.meta || page.readUInt32LE(24) !== magic)
+    throw damaged(path, 'it is not an LMDB data file')
+  const version = page.readUInt32LE(28) & 0xffff
+  if (version > dataVersion)
+    throw new SeamarkError(
+      'store_too_new',
+      `The store "${path}" was written by a newer LMDB (data version ${version}; this one reads ${dataVersion}): use the Seamark that wrote it, or a newer one. Nothing was changed.`,
+    )
+  const pageBytes = page.readUInt32LE(48)
+  if (version !== dataVersion || pageBytes < 512 || pageBytes > 65_536 || (pageBytes & (pageBytes - 1)) !== 0)
+    throw damaged(path, 'its meta page is not one')
+  return {
+    pageBytes,
+    free: readTree(path, page, 48),
+    main: readTree(path, page, 96),
+    lastPage: number(path, page, 144),
+    transaction: number(path, page, 152),
+  }
+}
+
+function readTree(path: string, page: Buffer, at: number): Tree {
+  const root = page.readBigUInt64LE(at + 40)
+  return {
+    depth: page.readUInt16LE(at + 6),
+    branches: number(path, page, at + 8),
+    leaves: number(path, page, at + 16),
+    overflows: number(path, page, at + 24),
+    entries: number(path, page, at + 32),
+    root: root === nowhere ? undefined : number(path, page, at + 40),
+  }
+}
+
+function readBytes(path: string, file: number, into: Buffer, bytes: number, offset: number): void {
+  if (readSync(file, into, 0, bytes, offset) !== bytes) throw damaged(path, 'it ends too early')
+}
+
+function number(path: string, bytes: Buffer, at: number): number {
+  const high = bytes.readUInt32LE(at + 4)
+  if (high >= 2 ** 16) throw damaged(path, 'a number in it is out of range')
+  return high * 2 ** 32 + bytes.readUInt32LE(at)
 }
 
 export function damaged(path: string, how: string, cause?: unknown): SeamarkError {

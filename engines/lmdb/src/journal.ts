@@ -1,7 +1,12 @@
 import { closeSync, existsSync, fsyncSync, openSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { type Journal, type JournalCommit, type JournalState, SeamarkError } from '@seamark/core'
-import { open, type RootDatabase } from 'lmdb'
+import {
+  type Journal,
+  type JournalCommit,
+  type JournalState,
+  type JournalWrite,
+  SeamarkError,
+} from '@seamark/core'
 import { damaged, readDataFile } from './data-file.ts'
 import type { DirectoryLock } from './directory-lock.ts'
 import {
@@ -14,6 +19,7 @@ import {
   registrationKey,
   registrationValue,
 } from './record.ts'
+import { type Operation, Store } from './store.ts'
 
 /**
  * Opens the journal in a directory that is ours, and reads it whole. Throws `store_damaged`, `store_too_new`,
@@ -23,7 +29,7 @@ export async function journal(lock: DirectoryLock): Promise<Journal> {
   const path = join(lock.directory, 'data.mdb')
   if (!existsSync(path)) await create(lock.directory, path)
   const state = read(path)
-  return new LmdbJournal(lock, path, database(path), state)
+  return new LmdbJournal(lock, path, await Store.open(path), state)
 }
 
 /** A file of that name is complete: a new one gets it only once it is on disk. */
@@ -31,11 +37,9 @@ async function create(directory: string, path: string): Promise<void> {
   const unfinished = join(directory, 'new.mdb')
   rmSync(unfinished, { force: true })
   rmSync(`${unfinished}-lock`, { force: true })
-  const store = database(unfinished)
+  const store = await Store.open(unfinished)
   try {
-    await store.put(aboutKey, aboutValue(0))
-  } catch (error) {
-    throw await reason(error)
+    await store.write([[aboutKey, aboutValue(0)]])
   } finally {
     await store.close()
   }
@@ -59,35 +63,14 @@ function read(path: string): JournalState {
   return { revision: about.revision, registrations, holders }
 }
 
-/**
- * `overlappingSync` is lmdb's default: then a promise resolves before the data is on disk, and the one that does not
- * (`flushed`) never hears of an error. Without it a commit is LMDB's own, on a thread of the pool: it writes pages,
- * calls fdatasync, and then writes a meta page through a descriptor opened with O_DSYNC; the promise resolves after
- * that. Seen with `strace -f -e pwrite64,fdatasync`; `processes.test.ts` looks again.
- */
-function database(path: string): RootDatabase<Buffer, Buffer> {
-  return open<Buffer, Buffer>({
-    path,
-    noSubdir: true,
-    overlappingSync: false,
-    keyEncoding: 'binary',
-    encoding: 'binary',
-    // The same on machines whose own pages are larger, so that a store can be moved. Keys may have 1,978 bytes.
-    pageSize: 4_096,
-    // The journal reads the file itself, once; what remains is whoever looks at it with LMDB's own tools.
-    maxReaders: 16,
-    permissionsMode: 0o600,
-  } as Parameters<typeof open>[0]) as RootDatabase<Buffer, Buffer>
-}
-
 class LmdbJournal implements Journal {
   readonly #lock: DirectoryLock
   readonly #path: string
-  #store: RootDatabase<Buffer, Buffer> | undefined
+  #store: Store | undefined
   #state: JournalState | undefined
   #closed: Promise<void> | undefined
 
-  constructor(lock: DirectoryLock, path: string, store: RootDatabase<Buffer, Buffer>, state: JournalState) {
+  constructor(lock: DirectoryLock, path: string, store: Store, state: JournalState) {
     this.#lock = lock
     this.#path = path
     this.#store = store
@@ -104,44 +87,20 @@ class LmdbJournal implements Journal {
   /** One commit is one transaction. Throws `engine_unavailable`: nothing was written, and a later one may succeed. */
   async commit({ revision, writes }: JournalCommit): Promise<void> {
     if (this.#closed !== undefined) throw new SeamarkError('closed', 'The store is closed.')
-    const store = this.#reopened()
     try {
-      await store.batch(() => {
-        for (const write of writes) {
-          if (write.type === 'put') {
-            const key = registrationKey(write.registration.entry.instance)
-            store.put(key, registrationValue(key, write.registration))
-          } else if (write.type === 'delete') store.remove(registrationKey(write.key))
-          else if (write.type === 'claim') {
-            const key = claimKey(write.holder)
-            store.put(key, claimValue(key, write.holder))
-          } else store.remove(claimKey(write.claim))
-        }
-        store.put(aboutKey, aboutValue(revision))
-      })
-    } catch (error) {
-      // An environment that failed to write its meta page refuses all that follows; a new one starts from the last commit.
+      this.#store ??= await Store.open(this.#path)
+      await this.#store.write([...writes.map(operation), [aboutKey, aboutValue(revision)]])
+    } catch (cause) {
+      // LMDB refuses everything once it failed to write a meta page; opened anew it starts from the last commit.
+      const store = this.#store
       this.#store = undefined
-      await store.close()
-      throw this.#unavailable(await reason(error))
+      await store?.close()
+      throw new SeamarkError(
+        'engine_unavailable',
+        `The store "${this.#path}" could not be written: ${(cause as Error).message}. Nothing was changed; look for a full disk or a failing one.`,
+        { cause },
+      )
     }
-  }
-
-  #reopened(): RootDatabase<Buffer, Buffer> {
-    try {
-      this.#store ??= database(this.#path)
-      return this.#store
-    } catch (error) {
-      throw this.#unavailable(error)
-    }
-  }
-
-  #unavailable(cause: unknown): SeamarkError {
-    return new SeamarkError(
-      'engine_unavailable',
-      `The store "${this.#path}" could not be written: ${(cause as Error).message}. Nothing was changed; look for a full disk or a failing one.`,
-      { cause },
-    )
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -158,9 +117,13 @@ class LmdbJournal implements Journal {
   }
 }
 
-/** lmdb rejects with an error that has the real one as a promise, rejected a little later. */
-async function reason(error: unknown): Promise<unknown> {
-  const { commitError } = error as { commitError?: Promise<never> }
-  if (commitError === undefined) return error
-  return commitError.catch((cause: unknown) => cause)
+function operation(write: JournalWrite): Operation {
+  if (write.type === 'put') {
+    const key = registrationKey(write.registration.entry.instance)
+    return [key, registrationValue(key, write.registration)]
+  }
+  if (write.type === 'delete') return [registrationKey(write.key), undefined]
+  if (write.type === 'release') return [claimKey(write.claim), undefined]
+  const key = claimKey(write.holder)
+  return [key, claimValue(key, write.holder)]
 }

@@ -298,10 +298,7 @@ describe('opening an lmdb store', () => {
       'ends within the first page': { code: 'store_damaged', damage: (path) => truncateSync(path, 100) },
       'ends after the first page': { code: 'store_damaged', damage: (path) => truncateSync(path, 4_096) },
       'has only its meta pages': { code: 'store_damaged', damage: (path) => truncateSync(path, 8_192) },
-      'has lost its second half': {
-        code: 'store_damaged',
-        damage: (path) => truncateSync(path, statSync(path).size / 2),
-      },
+      'has lost most of its pages': { code: 'store_damaged', damage: (path) => truncateSync(path, 65_536) },
       'is random bytes': {
         code: 'store_damaged',
         damage: (path) => writeFileSync(path, randomBytes(statSync(path).size)),
@@ -386,25 +383,22 @@ describe('opening an lmdb store', () => {
       }
       const path = join(directory, 'data.mdb')
       const intact = readFileSync(path)
+      const used = intact.findLastIndex((byte) => byte !== 0)
       const expected = Array.from({ length: 60 }, (_, n) => `instance-${n}`).sort()
       await fc.assert(
-        fc.asyncProperty(
-          fc.nat(intact.length - 1),
-          fc.uint8Array({ minLength: 1, maxLength: 64 }),
-          async (at, bytes) => {
-            writeFileSync(path, intact)
-            overwrite(path, at, Buffer.from(bytes.subarray(0, intact.length - at)))
-            const before = digest(path)
-            const opened = await lmdb(directory).catch((error) => error)
-            if (opened instanceof Error) {
-              expect(opened).toMatchObject({ code: expect.stringMatching(/^store_(damaged|too_new)$/) })
-              expect(digest(path)).toBe(before)
-            } else {
-              expect(await ids(opened)).toEqual(expected)
-              await opened[Symbol.asyncDispose]()
-            }
-          },
-        ),
+        fc.asyncProperty(fc.nat(used), fc.uint8Array({ minLength: 1, maxLength: 64 }), async (at, bytes) => {
+          writeFileSync(path, intact)
+          overwrite(path, at, Buffer.from(bytes.subarray(0, intact.length - at)))
+          const before = digest(path)
+          const opened = await lmdb(directory).catch((error) => error)
+          if (opened instanceof Error) {
+            expect(opened).toMatchObject({ code: expect.stringMatching(/^store_(damaged|too_new)$/) })
+            expect(digest(path)).toBe(before)
+          } else {
+            expect(await ids(opened)).toEqual(expected)
+            await opened[Symbol.asyncDispose]()
+          }
+        }),
         { numRuns: 200 },
       )
     })

@@ -32,7 +32,8 @@ export async function lmdb(directory: string, options: LmdbOptions = {}): Promis
       throw error
     }
   } catch (cause) {
-    if (isSeamarkError(cause)) throw cause
+    // The system's errors have a code, and so have LMDB's; an error without one is a bug of ours.
+    if (isSeamarkError(cause) || !(cause as NodeJS.ErrnoException).code) throw cause
     throw new SeamarkError(
       'configuration',
       `The store "${path}" cannot be opened (${(cause as Error).message}): it must be a directory this user may write, or one that can be made, with room on its disk.`,

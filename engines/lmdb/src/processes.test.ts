@@ -194,7 +194,7 @@ describe.runIf(process.platform === 'linux')('an lmdb store on a disk that refus
       await engine[Symbol.asyncDispose]()
     `
     // A limit on the size of files refuses as a full disk does, and can be lifted from outside. Blocks of 512 bytes.
-    await using writer = child(fill, [], ['sh', '-c', 'ulimit -S -f 1000; exec "$@"', 'sh'])
+    await using writer = child(fill, [], ['sh', '-c', 'ulimit -S -f 12000; exec "$@"', 'sh'])
     const { code, stored } = JSON.parse(await line(writer, (line) => line.startsWith('{')))
     expect(code).toBe('engine_unavailable')
     expect(stored.length).toBeGreaterThan(10)
