@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { basename, resolve } from 'node:path'
 import { SeamarkError } from '@seamark/core'
-import { isMap, isNode, isScalar, LineCounter, type Pair, parseDocument, type YAMLMap } from 'yaml'
+import type { Pair, YAMLMap } from 'yaml'
 import { kebab, type OptionGroup, sections } from './options.ts'
 import { suggestion } from './suggestion.ts'
 
@@ -21,10 +21,12 @@ export type Settings = readonly ReadonlyMap<string, Setting>[]
  * Reads and checks a configuration file, all of it, whatever command asks. `named` is a file that must exist; without it,
  * the folder's `seamark.yaml` is read if there is one. Throws `configuration`, naming file and line.
  */
-export function configurationFile(folder: string, named: string | undefined): Settings {
+export async function configurationFile(folder: string, named: string | undefined): Promise<Settings> {
   const name = named ?? defaultFile
   const source = read(resolve(folder, name), named)
   if (source === undefined) return sections.map(() => new Map())
+  // Most runs have no file: they need not wait for the parser to load.
+  const { isMap, isNode, isScalar, LineCounter, parseDocument } = await import('yaml')
   const lines = new LineCounter()
   // A file that was named is called as it was named; a default one by its name.
   const place = (offset: number) => `${named ?? basename(name)}:${lines.linePos(offset).line}`
@@ -50,7 +52,7 @@ export function configurationFile(folder: string, named: string | undefined): Se
     if (path === '') names.delete('config')
     for (const pair of map.items as Pair[]) {
       const key = isScalar(pair.key) ? String(pair.key.value) : String(pair.key)
-      const origin = place(startOf(pair.key) ?? 0)
+      const origin = place((isNode(pair.key) && pair.key.range?.[0]) || 0)
       const below = path === '' ? nested.get(key) : undefined
       if (below !== undefined) {
         if (isMap(pair.value)) collect(pair.value, below, `${key}: `)
@@ -69,10 +71,6 @@ export function configurationFile(folder: string, named: string | undefined): Se
       if (value !== null) settings[section]!.set(option, { value, origin: `${origin}: ${path}${key}` })
     }
   }
-}
-
-function startOf(node: unknown): number | undefined {
-  return isScalar(node) ? node.range?.[0] : undefined
 }
 
 function read(path: string, named: string | undefined): string | undefined {

@@ -27,14 +27,19 @@ function read({ yaml, ...sources }: Partial<Sources> & { yaml?: string }) {
 }
 
 describe('configuration', () => {
-  it('has defaults', () => {
-    expect(read({})).toMatchObject({ engine: 'lmdb:./data', host: '127.0.0.1', port: 8500, insecure: false })
+  it('has defaults', async () => {
+    expect(await read({})).toMatchObject({
+      engine: 'lmdb:./data',
+      host: '127.0.0.1',
+      port: 8500,
+      insecure: false,
+    })
   })
 
-  it('takes flags over variables over the file over defaults', () => {
+  it('takes flags over variables over the file over defaults', async () => {
     const yaml = 'port: 1\nhost: file\nengine: "memory:"\n'
     const environment = { SEAMARK_PORT: '2', SEAMARK_HOST: 'variable' }
-    expect(read({ yaml, environment, flags: { port: ['3'] } })).toMatchObject({
+    expect(await read({ yaml, environment, flags: { port: ['3'] } })).toMatchObject({
       port: 3,
       host: 'variable',
       engine: 'memory:',
@@ -42,7 +47,7 @@ describe('configuration', () => {
     })
   })
 
-  it('reads every type from every place', () => {
+  it('reads every type from every place', async () => {
     const group = { ...register, ...client }
     const expected = {
       port: 3000,
@@ -74,44 +79,46 @@ register:
       checkTcp: true,
     }
     const nothing = { flags: {}, environment: {}, folder: folderWith() }
-    expect(configuration(group, { ...nothing, folder: folderWith(yaml) })).toMatchObject(expected)
-    expect(configuration(group, { ...nothing, environment })).toMatchObject(expected)
-    expect(configuration(group, { ...nothing, flags })).toMatchObject(expected)
+    expect(await configuration(group, { ...nothing, folder: folderWith(yaml) })).toMatchObject(expected)
+    expect(await configuration(group, { ...nothing, environment })).toMatchObject(expected)
+    expect(await configuration(group, { ...nothing, flags })).toMatchObject(expected)
   })
 
-  it("keeps the server's port and that of an instance apart", () => {
+  it("keeps the server's port and that of an instance apart", async () => {
     const sources = { flags: {}, environment: { SEAMARK_PORT: '9000' }, folder: folderWith('port: 9000') }
-    expect(configuration(register, sources).port).toBeUndefined()
+    expect((await configuration(register, sources)).port).toBeUndefined()
   })
 
-  it('takes filters from the command line only', () => {
+  it('takes filters from the command line only', async () => {
     const sources = { flags: {}, environment: { SEAMARK_REGISTER_TAG: 'blue' }, folder: folderWith() }
-    expect(configuration(instances, sources).tag).toEqual([])
-    expect(() => read({ environment: { SEAMARK_HEALTH: 'passing' } })).toThrow('SEAMARK_HEALTH')
+    expect((await configuration(instances, sources)).tag).toEqual([])
+    await expect(read({ environment: { SEAMARK_HEALTH: 'passing' } })).rejects.toThrow('SEAMARK_HEALTH')
   })
 
-  it('lets a flag turn off what the file turned on', () => {
-    expect(read({ yaml: 'insecure: true' }).insecure).toBe(true)
-    expect(read({ yaml: 'insecure: true', flags: { insecure: false } }).insecure).toBe(false)
-    expect(read({ yaml: 'insecure: true', environment: { SEAMARK_INSECURE: 'false' } }).insecure).toBe(false)
+  it('lets a flag turn off what the file turned on', async () => {
+    expect((await read({ yaml: 'insecure: true' })).insecure).toBe(true)
+    expect((await read({ yaml: 'insecure: true', flags: { insecure: false } })).insecure).toBe(false)
+    expect(
+      (await read({ yaml: 'insecure: true', environment: { SEAMARK_INSECURE: 'false' } })).insecure,
+    ).toBe(false)
   })
 
-  it('takes an empty variable, an empty file and a key with nothing after it as not said', () => {
-    expect(read({ environment: { SEAMARK_PORT: '' } }).port).toBe(8500)
-    expect(read({ yaml: '' }).port).toBe(8500)
-    expect(read({ yaml: '# nothing\n' }).port).toBe(8500)
-    expect(read({ yaml: 'port:\nregister:\n' }).port).toBe(8500)
+  it('takes an empty variable, an empty file and a key with nothing after it as not said', async () => {
+    expect((await read({ environment: { SEAMARK_PORT: '' } })).port).toBe(8500)
+    expect((await read({ yaml: '' })).port).toBe(8500)
+    expect((await read({ yaml: '# nothing\n' })).port).toBe(8500)
+    expect((await read({ yaml: 'port:\nregister:\n' })).port).toBe(8500)
   })
 
-  it('reads the file that is named, by flag or variable, instead of seamark.yaml', () => {
+  it('reads the file that is named, by flag or variable, instead of seamark.yaml', async () => {
     const folder = folderWith('port: 1')
     writeFileSync(join(folder, 'other.yaml'), 'port: 2')
-    expect(read({ folder }).port).toBe(1)
-    expect(read({ folder, flags: { config: ['other.yaml'] } }).port).toBe(2)
-    expect(read({ folder, environment: { SEAMARK_CONFIG: 'other.yaml' } }).port).toBe(2)
+    expect((await read({ folder })).port).toBe(1)
+    expect((await read({ folder, flags: { config: ['other.yaml'] } })).port).toBe(2)
+    expect((await read({ folder, environment: { SEAMARK_CONFIG: 'other.yaml' } })).port).toBe(2)
   })
 
-  it('leaves the variables alone that Kubernetes makes for a Service called seamark', () => {
+  it('leaves the variables alone that Kubernetes makes for a Service called seamark', async () => {
     const environment = {
       SEAMARK_SERVICE_HOST: '10.0.0.1',
       SEAMARK_SERVICE_PORT: '8500',
@@ -122,7 +129,7 @@ register:
       SEAMARK_PORT_8500_TCP_PORT: '8500',
       SEAMARK_PORT_8500_TCP_PROTO: 'tcp',
     }
-    expect(read({ environment }).port).toBe(8500)
+    expect((await read({ environment })).port).toBe(8500)
   })
 
   describe('refuses', () => {
@@ -216,10 +223,10 @@ register:
       ],
       ['a file that is not there', flags('config', 'missing.yaml'), 'cannot be read: there is no such file.'],
     ]
-    it.each(cases)('%s', (_, sources, message) => {
+    it.each(cases)('%s', async (_, sources, message) => {
       const expected = message.startsWith('^') ? new RegExp(message) : message
-      expect(() => read(sources)).toThrow(expected)
-      expect(() => read(sources)).toThrow(expect.objectContaining({ code: 'configuration' }))
+      await expect(read(sources)).rejects.toThrow(expected)
+      await expect(read(sources)).rejects.toThrow(expect.objectContaining({ code: 'configuration' }))
     })
   })
 })

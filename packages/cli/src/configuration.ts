@@ -16,9 +16,9 @@ export interface Sources {
  * The values of a command's options: flags over environment variables over the configuration file over defaults.
  * Everything given is checked, also what this command does not ask for. Throws `configuration`, naming the place.
  */
-export function configuration<G extends OptionGroup>(group: G, sources: Sources): Values<G> {
+export async function configuration<G extends OptionGroup>(group: G, sources: Sources): Promise<Values<G>> {
   const variables = environmentSettings(sources.environment)
-  const file = configurationFile(sources.folder, configFile(sources, variables))
+  const file = await configurationFile(sources.folder, configFile(sources, variables))
   const values: Record<string, unknown> = {}
   for (const [name, option] of Object.entries(group)) {
     const given = sources.flags[name]

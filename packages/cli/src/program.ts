@@ -55,7 +55,7 @@ export async function run(words: readonly string[], { environment, folder }: Sur
     const call = await parse(words)
     if (typeof call === 'number') return call
     const { command, flags, operands } = call
-    const settings = configuration(command.options, { flags, environment, folder })
+    const settings = await configuration(command.options, { flags, environment, folder })
     manner = { json: settings.json, verbose: settings.verbose }
     return (
       (await command.run({
