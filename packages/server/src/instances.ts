@@ -2,25 +2,25 @@ import {
   type CheckInput,
   type CheckReport,
   checkName,
+  type Duration,
   displayName,
   type InstanceInput,
   type InstanceKey,
   instance,
   invalidField,
   maintenanceCheck,
+  milliseconds,
   registeredHealth,
   SeamarkError,
 } from '@seamark/core'
 import type { FastifyRequest } from 'fastify'
 import { refuseChecks } from './checks/target-policy.ts'
 import type { Routes } from './context.ts'
-import { duration } from './duration.ts'
 import { passingEntryJson } from './entry-json.ts'
 import { checkNewService, checkPath } from './path-names.ts'
 import { Reservations } from './reservations.ts'
 import * as schemas from './schemas.ts'
 
-type Duration = number | string
 type Check = Omit<CheckInput, 'interval' | 'timeout' | 'deregisterAfter'> & {
   readonly interval?: Duration
   readonly timeout?: Duration
@@ -73,7 +73,7 @@ export const instances: Routes = (app, { context }, done) => {
         checks: fields.checks?.map(checkInput),
       })
       refuseChecks(value, checkPolicy)
-      const options = ttl === undefined || ttl === null ? {} : { ttl: duration('ttl', ttl) }
+      const options = ttl === undefined || ttl === null ? {} : { ttl: milliseconds('ttl', ttl) }
       using _reserved = reservations.reserve(value)
       const lease = await engine.register(value, options)
       await visible(lease.revision)
@@ -199,5 +199,5 @@ function checkInput(check: Check, index: number): CheckInput {
 }
 
 function optionalDuration(field: string, value: Duration | undefined): number | undefined {
-  return value === undefined ? undefined : duration(field, value)
+  return value === undefined ? undefined : milliseconds(field, value)
 }

@@ -1,6 +1,5 @@
-import { healthStatuses, limits } from '@seamark/core'
+import { durationPattern, healthStatuses, limits } from '@seamark/core'
 import { requestLimits } from './bounds.ts'
-import { durationPattern } from './duration.ts'
 
 /**
  * The shapes of the protocol, as JSON Schema: they validate requests, and they are the OpenAPI document. What they
@@ -86,7 +85,9 @@ export const serviceQuery = optional({
     description: 'Answer as soon as the revision of the service differs from this one.',
   },
   wait: {
-    ...duration,
+    type: 'string',
+    pattern: durationPattern.replace(/\$$/, '?$'),
+    examples: ['30s', '30000'],
     description: 'With `index`: answer after this long at the latest. Default 5m, at most 10m.',
   },
   names,

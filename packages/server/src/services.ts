@@ -5,6 +5,7 @@ import {
   healthStatuses,
   healthy,
   invalidField,
+  milliseconds,
   SeamarkError,
   type Selection,
   type ServiceKey,
@@ -18,7 +19,6 @@ import { sendAnswer } from './answer.ts'
 import { requestLimits } from './bounds.ts'
 import { countOf } from './census.ts'
 import type { Routes } from './context.ts'
-import { duration } from './duration.ts'
 import { passingEntryJson } from './entry-json.ts'
 import { checkPath } from './path-names.ts'
 import * as schemas from './schemas.ts'
@@ -36,7 +36,7 @@ interface ServiceQuery extends SelectionQuery {
   after?: string
   limit?: number
   index?: number
-  wait?: number | string
+  wait?: string
 }
 
 const tags = ['services']
@@ -171,7 +171,7 @@ function pairs(texts: readonly string[]): Readonly<Record<string, string>> {
 function waitOf({ index, wait }: ServiceQuery): number {
   if (wait === undefined) return defaultWait
   if (index === undefined) throw invalidField('wait', 'needs an index: the revision that is known already')
-  const ms = duration('wait', wait)
+  const ms = milliseconds('wait', /^\d+$/.test(wait) ? Number(wait) : wait)
   if (ms > requestLimits.wait) throw invalidField('wait', `must be at most ${requestLimits.wait} ms`)
   return ms
 }
