@@ -36,10 +36,10 @@ export class Room {
     const { fd } = this.#file
     const { pageBytes, lastPage, main } = latestMeta(this.#path, fd)
     const writes = sizes.length
-    // Each write copies the pages above it and may split each, into three at most; all copy a branch only once.
-    const copied = writes + Math.min(writes * (main.depth + 1), main.branches + writes)
-    const long = sizes.reduce((pages, size) => pages + Math.ceil(size / pageBytes), 0)
-    const pages = 3 * copied + long + Math.ceil(writes / 16) + ownPages(lastPage)
+    const bytes = sizes.reduce((sum, size) => sum + size, 0)
+    // Each write copies the pages above it, and may split each of them in two; no branch is copied twice.
+    const touched = writes + Math.min(writes * main.depth, main.branches + 1)
+    const pages = 2 * (touched + main.depth) + 3 * Math.ceil(bytes / pageBytes) + ownPages(lastPage)
     const needed = (lastPage + 1 + pages) * pageBytes
     const { size } = fstatSync(fd)
     if (needed <= size) writeSync(fd, zeros, 0, 1, size - 1)
