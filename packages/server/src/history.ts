@@ -40,8 +40,8 @@ export class History {
   since(revision: Revision, latest: Revision): Map<string, Touched> | undefined {
     if (revision < this.#base || revision > latest) return undefined
     const all = new Map<string, Touched>()
-    for (let at = this.#pages.length - 1; at >= 0 && this.#pages[at]!.revision > revision; at--)
-      for (const [id, touched] of this.#pages[at]!.touched) all.set(id, touched)
+    const first = this.#pages.findLastIndex((page) => page.revision <= revision) + 1
+    for (const { touched } of this.#pages.slice(first)) for (const [id, key] of touched) all.set(id, key)
     return all
   }
 
