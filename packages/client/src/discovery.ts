@@ -148,8 +148,9 @@ export class Discovery implements AsyncDisposable {
   }
 
   /** One healthy instance, chosen at random by weight. See `Service.find`. */
-  async find(name: string, filter?: Filter): Promise<Endpoint> {
-    return this.service(name).find(filter)
+  find(name: string, filter?: Filter): Promise<Endpoint> {
+    const service = this.#byName.get(name)
+    return service === undefined ? this.#findNew(name, filter) : service.find(filter)
   }
 
   /** All healthy instances that fit. See `Service.findAll`. */
@@ -231,6 +232,10 @@ export class Discovery implements AsyncDisposable {
     if (this.#end !== undefined) throw closed()
   }
 
+  async #findNew(name: string, filter: Filter | undefined): Promise<Endpoint> {
+    return this.#newService(name).find(filter)
+  }
+
   #newService(name: string): Service {
     this.#open()
     const key = serviceKey(name, this.#options.namespace)
@@ -292,7 +297,6 @@ export class Discovery implements AsyncDisposable {
 /** Remembers what last went wrong with a source. */
 class ObservedSource implements Source {
   readonly freshness: Source['freshness']
-  readonly #source: Source
   readonly #source: Source
   readonly #waiting = new Set<() => void>()
   #next: Promise<void> | undefined

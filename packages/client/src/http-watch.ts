@@ -34,7 +34,9 @@ export async function* httpWatch(
   services: readonly ServiceKey[] | undefined,
   signal: AbortSignal,
 ): AsyncGenerator<Batch> {
-  const query = new URLSearchParams({ names: 'any' })
+  if (transport.closed) throw new SeamarkError('closed', 'The engine was closed.')
+  if (services?.length === 0) return yield* nothing(signal)
+  const query = new URLSearchParams()
   for (const { namespace, service } of services ?? [])
     query.append('service', `${encodeURIComponent(namespace)}/${encodeURIComponent(service)}`)
   const all = `${query}`.length > longestQuery
@@ -59,10 +61,17 @@ export async function* httpWatch(
     } finally {
       stream.close()
     }
-    if (signal.aborted) return
+    if (signal.aborted || transport.closed) return
     if (last === undefined || clock.now() - since < shortLived)
       throw new SeamarkError('engine_unavailable', `${stream.server} ended the watch at once.`, { cause })
   }
+}
+
+/** A watch of no services: without one in the query, a server would send everything. */
+async function* nothing(signal: AbortSignal): AsyncGenerator<Batch> {
+  yield { revision: 0, changes: [{ type: 'reset', entries: [], holders: [] }] }
+  if (!signal.aborted)
+    await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))
 }
 
 async function opened(
@@ -74,7 +83,7 @@ async function opened(
   try {
     return await transport.stream(path, last === undefined ? {} : { 'last-event-id': last }, signal)
   } catch (error) {
-    if (signal.aborted) return undefined
+    if (signal.aborted || transport.closed) return undefined
     if (isSeamarkError(error, 'engine_unavailable')) throw error
     throw new SeamarkError('engine_unavailable', `${transport.current} does not serve the watch.`, {
       cause: error,

@@ -4,11 +4,13 @@ import {
   type Claim,
   type Clock,
   type Engine,
+  grantedTtl,
   type Holder,
   type Instance,
   type InstanceKey,
   isSeamarkError,
   type Lease,
+  leaseLost,
   type RegisterOptions,
   type Revision,
   type ServiceKey,
@@ -56,6 +58,7 @@ export class HttpEngine implements Engine, LeaseHost {
   constructor(urls: string | readonly string[], options: HttpOptions) {
     this.#transport = new Transport(urls, options)
     this.#clock = options.clock ?? systemClock
+    // An answer that takes longer leaves no time to ask another server within the TTL.
     this.#renewals = new Renewals((tokens, ttl) => this.#renew(tokens, Math.max(shortestRenewal, ttl / 4)))
   }
 
@@ -90,6 +93,8 @@ export class HttpEngine implements Engine, LeaseHost {
   }
 
   async register(instance: Instance, { ttl }: RegisterOptions = {}): Promise<Lease> {
+    // JSON has no NaN: it would arrive as no TTL at all.
+    grantedTtl(ttl, this.terms)
     const { namespace, service, id, ...body } = instance
     const answer = await this.#transport.request<{
       instance: EntryJson
@@ -109,6 +114,7 @@ export class HttpEngine implements Engine, LeaseHost {
   }
 
   async resume(token: string): Promise<Lease> {
+    if (!isToken(token)) throw leaseLost('no server gives such tokens')
     const { key, ttl, revision } = await this.#transport.request<{
       key: InstanceKey
       ttl: number | null
@@ -125,6 +131,7 @@ export class HttpEngine implements Engine, LeaseHost {
   }
 
   async release(token: string): Promise<Revision | undefined> {
+    if (!isToken(token)) return undefined
     const { revision } = await this.#transport.request<{ revision: Revision | null }>({
       method: 'POST',
       path: '/api/v1/leases/release',
@@ -171,12 +178,16 @@ export class HttpEngine implements Engine, LeaseHost {
         body: { token },
         repeatable: true,
       })
+      let released = false
       return {
         holder: decodeHolder(holder),
         revision,
         [Symbol.asyncDispose]: async () => {
+          // A second time, it would release what the same lease claimed anew meanwhile.
+          if (released) return
           const release = `${path}/release?names=any`
           await this.#transport.request({ method: 'POST', path: release, body: { token }, repeatable: true })
+          released = true
         },
       }
     } catch (error) {
@@ -220,6 +231,11 @@ export class HttpEngine implements Engine, LeaseHost {
     this.#listened.get(token)?.lose(why)
     this.#listened.delete(token)
   }
+}
+
+/** Others no server ever gave: it would refuse them as malformed, and here they are just lost. */
+function isToken(token: string): boolean {
+  return token !== '' && token.length <= 1_024
 }
 
 function servicePath({ namespace, service }: ServiceKey): string {

@@ -104,6 +104,10 @@ export class Transport {
     return this.#servers.map(({ url }) => url)
   }
 
+  get closed(): boolean {
+    return this.#closed
+  }
+
   /** Where requests go at present first. */
   get current(): string {
     return this.#servers[this.#current]!.url
@@ -116,7 +120,7 @@ export class Transport {
     const body = request.body === undefined ? null : JSON.stringify(request.body)
     return this.#tryServers(request, async (server) => {
       const timeout = new AbortController()
-      const milliseconds = request.timeout ?? this.#timeout
+      const milliseconds = Math.min(request.timeout ?? this.#timeout, this.#timeout)
       const timer = this.#clock.after(milliseconds, () =>
         timeout.abort(new SeamarkError('timeout', `no answer within ${milliseconds} ms`)),
       )
