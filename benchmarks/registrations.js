@@ -18,6 +18,8 @@ const address = '10.0.0.1'
 const port = 3000
 const tags = ['blue', 'eu']
 const metadata = { team: 'shop' }
+/** Different instances registered while warming up: a multiple of the services, so that each stays in its own. */
+const warming = 64
 const goals = { consul: { atLeast: 10 } }
 
 /** @type {Benchmark} */
@@ -30,28 +32,32 @@ export default {
     /** @type {Worker<Load>} */
     const load = await worker('load')
     /**
-     * Registers so many new instances, and answers how many it were in a second.
-     * @param {readonly string[]} requests
+     * Warms up on a few instances again and again, since more of them would slow Consul down. Then each call registers
+     * so many new ones, and answers how many it were in a second.
      * @param {string} url
+     * @param {readonly string[]} requests
      */
-    const contestant = (url, requests) => {
-      let first = 0
+    const contestant = async (url, requests) => {
+      const settings = { url, requests, connections: inFlight, status: '2', bytes: 0 }
+      await load.call('run', { ...settings, first: 0, count: warming })
+      await load.call('run', { ...settings, first: 0, numbers: warming, milliseconds: smoke ? 100 : 4_000 })
+      let first = warming
       return async (/** @type {number} */ count) => {
-        const settings = { url, requests, first, connections: inFlight, count, status: '2', bytes: 0 }
+        const { perSecond } = await load.call('run', { ...settings, first, count })
         first += count
-        return (await load.call('run', settings)).perSecond
+        return perSecond
       }
     }
 
     const server = await seamark(`lmdb:${join(directory, 'server')}`)
     const body = JSON.stringify({ address, port, tags, metadata })
-    const ours = contestant(
+    const ours = await contestant(
       server.url,
       services.map((name) =>
         request(`/api/v1/namespaces/default/services/${name}/instances/i-{{number}}`, body),
       ),
     )
-    let registered = 0
+    let registered = warming
     const counted = (/** @type {number} */ count) => {
       registered += count
       return ours(count)
@@ -60,7 +66,7 @@ export default {
     const agent = await consulAgent(join(directory, 'consul'))
     if (agent === undefined) note(withoutConsul)
     else {
-      const theirs = contestant(
+      const theirs = await contestant(
         agent.url,
         services.map((name) =>
           request(
@@ -76,9 +82,8 @@ export default {
           ),
         ),
       )
-      const count = smoke ? 100 : 500
       const contest = await rounds(
-        { Seamark: () => counted(count), Consul: () => theirs(count) },
+        { Seamark: () => counted(smoke ? 100 : 5_000), Consul: () => theirs(smoke ? 100 : 500) },
         smoke ? 1 : 7,
       )
       report({

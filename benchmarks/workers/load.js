@@ -9,6 +9,7 @@ import { answers } from './answers.js'
  * @property {string} url of the server
  * @property {readonly string[]} requests whole, sent in turn; `{{number}}` becomes a number of 8 digits, another each time
  * @property {number} first the first of those numbers
+ * @property {number} [numbers] how many different ones; default all are
  * @property {number} connections
  * @property {number} [milliseconds] how long; either this or `count`
  * @property {number} [count] how many requests
@@ -33,6 +34,7 @@ async function run({
   url,
   requests,
   first,
+  numbers = Number.POSITIVE_INFINITY,
   connections,
   milliseconds = Number.POSITIVE_INFINITY,
   count = Number.POSITIVE_INFINITY,
@@ -66,7 +68,7 @@ async function run({
             const request = /** @type {(number: number) => string | Buffer} */ (
               prepared[number % prepared.length]
             )
-            exchange.begin(request(first + number), (error, answer) => {
+            exchange.begin(request(first + (number % numbers)), (error, answer) => {
               if (error !== undefined) return reject(error)
               if (!answer.status.startsWith(status) || answer.bytes < bytes)
                 return reject(
