@@ -1,4 +1,14 @@
-import type { Engine, Instance, InstanceKey, Source, Terms } from '@seamark/core'
+import {
+  Backoff,
+  type Engine,
+  type Instance,
+  type InstanceKey,
+  isSeamarkError,
+  type Source,
+  sleep,
+  systemClock,
+  type Terms,
+} from '@seamark/core'
 import type { Time } from './time.ts'
 
 /** Tests that an engine cannot pass, and why not. They are shown as skipped, with the reason. */
@@ -61,10 +71,10 @@ export function sourceOf(harness: Harness): SourceHarness {
       return {
         open: () => truth.open(),
         async publish(instance) {
-          await writer.register(instance)
+          await persistently(() => writer.register(instance))
         },
         async withdraw(key) {
-          await writer.deregister(key)
+          await persistently(() => writer.deregister(key))
         },
         ...(truth.crash !== undefined && {
           async crash() {
@@ -81,4 +91,17 @@ export function sourceOf(harness: Harness): SourceHarness {
       }
     },
   }
+}
+
+/** After a disconnect, a write may have to wait for the connection. Done twice, these do no harm. */
+async function persistently(write: () => Promise<unknown>): Promise<void> {
+  const backoff = new Backoff({ first: 10, most: 200 })
+  for (let tries = 1; ; tries++)
+    try {
+      await write()
+      return
+    } catch (error) {
+      if (!isSeamarkError(error, 'engine_unavailable') || tries === 100) throw error
+      await sleep(systemClock, backoff.next())
+    }
 }

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import {
   type Batch,
+  type CheckInput,
   type Engine,
   type Entry,
   type Holder,
@@ -9,6 +10,7 @@ import {
   type InstanceKey,
   instance,
   type Lease,
+  limits,
   type Revision,
   type ServiceKey,
   type Source,
@@ -17,6 +19,7 @@ import {
 import { expect } from 'vitest'
 import { directoryFollower, type Follower, type FollowerOptions, follower } from './follower.ts'
 import type { Breakable, Harness, SourceHarness, SourceTruth, Truth } from './harness.ts'
+import { type Silence, silence } from './silence.ts'
 import type { Time } from './time.ts'
 
 /** What a watch shows first. */
@@ -34,6 +37,7 @@ abstract class Trial<S extends Source, T extends Breakable & AsyncDisposable & {
   readonly patience: number
   readonly #handles = new Set<S>()
   readonly #followers = new Set<Follower>()
+  #silence: Silence | undefined
 
   constructor(truth: T, patience: number) {
     this.truth = truth
@@ -53,6 +57,16 @@ abstract class Trial<S extends Source, T extends Breakable & AsyncDisposable & {
 
   instance(id: string, fields: Partial<InstanceInput> = {}): Instance {
     return instance({ ...this.key(id), address: '127.0.0.1', port: 3_000, ...fields })
+  }
+
+  /**
+   * A check that has no result before the test is over: what checks the instance, if anything does, says nothing that a
+   * test did not say.
+   */
+  async check(id: string): Promise<CheckInput> {
+    this.#silence ??= await silence()
+    const { url } = this.#silence
+    return { id, type: 'http', url, interval: limits.ttl, timeout: limits.ttl }
   }
 
   follow(
@@ -105,9 +119,9 @@ abstract class Trial<S extends Source, T extends Breakable & AsyncDisposable & {
 
   async [Symbol.asyncDispose](): Promise<void> {
     const failures: unknown[] = []
-    for (const open of [...this.#followers, ...this.#handles, this.truth])
+    for (const open of [...this.#followers, ...this.#handles, this.truth, this.#silence])
       try {
-        await open[Symbol.asyncDispose]()
+        await open?.[Symbol.asyncDispose]()
       } catch (error) {
         failures.push(error)
       }

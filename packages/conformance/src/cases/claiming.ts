@@ -67,6 +67,9 @@ export const claiming: Cases<EngineTrial> = {
     await first![Symbol.asyncDispose]()
     const second = await engine.claim('primary', lease)
     expect(second!.holder.fence).toBeGreaterThan(first!.holder.fence)
+    // What was released is over: it does not release what came after.
+    await first![Symbol.asyncDispose]()
+    expect((await trial.read(engine)).holders).toEqual([second!.holder])
   },
 
   'a claim is free again after its lease, however that ends': async (trial) => {

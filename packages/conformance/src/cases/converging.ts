@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { isDeepStrictEqual } from 'node:util'
 import {
-  type CheckInput,
   type Claim,
   type Engine,
   type Entry,
@@ -57,7 +56,7 @@ const statuses = constantFrom<HealthStatus | null>(...healthStatuses, null)
 const register = record({ id: ids, port: nat(9), leased: boolean(), checked: boolean() }).map(
   ({ id, port, leased, checked }): Step =>
     async ({ trial, engine, namespace, model }) => {
-      const checks: CheckInput[] = checked ? [{ id: 'up', type: 'tcp' }] : []
+      const checks = checked ? [await trial.check('up')] : []
       const instance = trial.instance(id, { namespace, port, checks })
       const lease = await engine.register(instance, leased ? { ttl: ttlOf(trial) } : {})
       forgetClaims(model, id)

@@ -190,7 +190,7 @@ export const naming: Cases<EngineTrial> = {
     const index = (length: number) => Array.from({ length }, (_, at) => at)
     const greatest = trial.instance(filled('i', limits.nameBytes), {
       address: `${'a'.repeat(63)}.${'b'.repeat(63)}.${'c'.repeat(63)}.${'d'.repeat(61)}`,
-      port: 0,
+      port: 65_535,
       scheme: 'x'.repeat(limits.schemeBytes),
       version: `1.0.0-${'v'.repeat(limits.versionBytes - 6)}`,
       zone: filled('', limits.nameBytes, '\u{1f600}'),
@@ -246,7 +246,7 @@ export const naming: Cases<EngineTrial> = {
 async function roundTrip(trial: EngineTrial, keys: readonly InstanceKey[]): Promise<void> {
   const [engine, other] = [await trial.open(), await trial.open()]
   const instances = keys.map((key, index) =>
-    instance({ ...key, address: '127.0.0.1', port: index + 1, metadata: { id: key.id } }),
+    instance({ ...key, address: '127.0.0.1', port: index, metadata: { id: key.id } }),
   )
   for (const each of instances) {
     const lease = await engine.register(each)

@@ -1,21 +1,19 @@
-import { type CheckInput, limits, maintenanceCheck } from '@seamark/core'
+import { limits, maintenanceCheck } from '@seamark/core'
 import { expect } from 'vitest'
 import type { Cases } from '../suite.ts'
 import type { EngineTrial } from '../trial.ts'
-
-const check = (id: string): CheckInput => ({ id, type: 'tcp' })
 
 /** `report`: what checkers saw, which is not the owner's to write. */
 export const observing: Cases<EngineTrial> = {
   'a report changes the health and nothing else': async (trial) => {
     const [engine, other] = [await trial.open(), await trial.open()]
     const following = trial.follow(engine)
-    const lease = await engine.register(trial.instance('i1', { checks: [check('up')] }))
+    const lease = await engine.register(trial.instance('i1', { checks: [await trial.check('up')] }))
     const revision = await other.report(lease.key, [{ id: 'up', status: 'passing', output: 'fine' }])
     expect(revision).toBeGreaterThan(lease.revision)
     await following.reached(revision)
     expect(following.entry(lease.key)).toEqual({
-      instance: trial.instance('i1', { checks: [check('up')] }),
+      instance: trial.instance('i1', { checks: [await trial.check('up')] }),
       health: { status: 'passing', checks: [{ id: 'up', status: 'passing', output: 'fine' }] },
       createdRevision: lease.revision,
       modifiedRevision: revision,
@@ -55,7 +53,9 @@ export const observing: Cases<EngineTrial> = {
   'a report keeps the results of other checks, and null withdraws one': async (trial) => {
     const engine = await trial.open()
     const following = trial.follow(engine)
-    const { key } = await engine.register(trial.instance('i1', { checks: [check('up'), check('disk')] }))
+    const { key } = await engine.register(
+      trial.instance('i1', { checks: [await trial.check('up'), await trial.check('disk')] }),
+    )
     await engine.report(key, [
       { id: 'up', status: 'passing', output: 'one' },
       { id: 'outside', status: 'warning', output: 'two' },
@@ -146,12 +146,16 @@ export const observing: Cases<EngineTrial> = {
 
   'registering again keeps the results of checks that remain': async (trial) => {
     const engine = await trial.open()
-    const { key } = await engine.register(trial.instance('i1', { checks: [check('up'), check('old')] }))
+    const { key } = await engine.register(
+      trial.instance('i1', { checks: [await trial.check('up'), await trial.check('old')] }),
+    )
     await engine.report(key, [
       { id: 'up', status: 'passing', output: 'fine' },
       { id: 'old', status: 'passing' },
     ])
-    await engine.register(trial.instance('i1', { port: 9, checks: [check('up'), check('new')] }))
+    await engine.register(
+      trial.instance('i1', { port: 9, checks: [await trial.check('up'), await trial.check('new')] }),
+    )
     const [entry] = (await trial.read(engine)).entries
     expect(entry?.health).toEqual({
       status: 'critical',
@@ -166,7 +170,7 @@ export const observing: Cases<EngineTrial> = {
     const engine = await trial.open()
     const { key } = await engine.register(trial.instance('i1'))
     await engine.report(key, [{ id: maintenanceCheck, status: 'maintenance', output: 'a new disk' }])
-    await engine.register(trial.instance('i1', { port: 9, checks: [check('up')] }))
+    await engine.register(trial.instance('i1', { port: 9, checks: [await trial.check('up')] }))
     const [entry] = (await trial.read(engine)).entries
     expect(entry?.health.status).toBe('maintenance')
     expect(entry?.health.checks).toContainEqual({
@@ -178,13 +182,13 @@ export const observing: Cases<EngineTrial> = {
 
   'an instance that was away starts with no health of its former life': async (trial) => {
     const engine = await trial.open()
-    const { key } = await engine.register(trial.instance('i1', { checks: [check('up')] }))
+    const { key } = await engine.register(trial.instance('i1', { checks: [await trial.check('up')] }))
     await engine.report(key, [
       { id: 'up', status: 'passing' },
       { id: maintenanceCheck, status: 'maintenance' },
     ])
     await engine.deregister(key)
-    await engine.register(trial.instance('i1', { checks: [check('up')] }))
+    await engine.register(trial.instance('i1', { checks: [await trial.check('up')] }))
     expect((await trial.read(engine)).entries[0]?.health).toEqual({
       status: 'critical',
       checks: [{ id: 'up', status: 'critical', output: 'not checked yet' }],
@@ -204,7 +208,7 @@ export const observing: Cases<EngineTrial> = {
 
   'a report and a registration that cross lose neither': async (trial) => {
     const [one, other] = [await trial.open(), await trial.open()]
-    const checks = [check('up')]
+    const checks = [await trial.check('up')]
     const { key } = await one.register(trial.instance('i1', { checks }))
     for (let round = 1; round <= 20; round++) {
       await Promise.all([

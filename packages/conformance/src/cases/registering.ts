@@ -37,7 +37,7 @@ export const registering: Cases<EngineTrial> = {
     const engine = await trial.open()
     const following = trial.follow(engine)
     await following.until('the reset', () => true)
-    const registered = full(trial)
+    const registered = await full(trial)
     const { revision } = await engine.register(registered, { ttl: trial.ttl })
     await following.reached(revision)
     expect(following.batches.at(-1)!.changes).toEqual([
@@ -61,6 +61,23 @@ export const registering: Cases<EngineTrial> = {
     expect((await trial.read(engine)).entries).toEqual([following.entry(registered)])
   },
 
+  'checks of every kind come back as they were': async (trial) => {
+    const engine = await trial.open()
+    const registered = trial.instance('i1', {
+      checks: [
+        { type: 'http', url: '/healthz?full=1', timeout: 1_500, interval: 5_000, deregisterAfter: 60_000 },
+        { type: 'tcp', target: '127.0.0.1:9000' },
+        { type: 'tcp', id: 'own port', successThreshold: 2, failureThreshold: 100 },
+        { type: 'grpc', service: 'shop.Cart', tls: true },
+        { type: 'command', command: ['true', '--strange', 'ü', ''] },
+      ],
+    })
+    await engine.register(registered)
+    const [entry] = (await trial.read(engine)).entries
+    expect(entry?.instance).toEqual(registered)
+    expect(entry?.health.checks.map(({ id }) => id)).toEqual(registered.checks.map(({ id }) => id))
+  },
+
   'an instance with nothing optional comes back with nothing added': async (trial) => {
     const engine = await trial.open()
     await engine.register(trial.instance('i1'))
@@ -72,10 +89,10 @@ export const registering: Cases<EngineTrial> = {
   'the same entry is seen by two handles': async (trial) => {
     const [one, other] = [await trial.open(), await trial.open()]
     const following = [trial.follow(one), trial.follow(other)]
-    const { key, revision } = await one.register(full(trial), { ttl: trial.ttl })
+    const { key, revision } = await one.register(await full(trial), { ttl: trial.ttl })
     for (const each of following) await each.reached(revision)
     expect(following[1]!.entry(key)).toEqual(following[0]!.entry(key))
-    expect(following[1]!.entry(key)?.instance).toEqual(full(trial))
+    expect(following[1]!.entry(key)?.instance).toEqual(await full(trial))
   },
 
   'the same id in two services of a namespace is two instances': async (trial) => {
@@ -91,7 +108,7 @@ export const registering: Cases<EngineTrial> = {
   'registering again replaces the instance and keeps when it was created': async (trial) => {
     const engine = await trial.open()
     const following = trial.follow(engine)
-    const first = await engine.register(full(trial))
+    const first = await engine.register(await full(trial))
     const second = await engine.register(trial.instance('i1', { port: 4_000 }))
     expect(second.revision).toBeGreaterThan(first.revision)
     await following.reached(second.revision)
@@ -126,7 +143,7 @@ export const registering: Cases<EngineTrial> = {
 
   'a registration survives a crash': async (trial) => {
     const before = await trial.open()
-    const { key } = await before.register(full(trial))
+    const { key } = await before.register(await full(trial))
     await before.register(trial.instance('i2'))
     await before.report(trial.key('i2'), [{ id: 'load', status: 'warning', output: 'high' }])
     const state = await trial.read(before)
@@ -356,10 +373,10 @@ export const registering: Cases<EngineTrial> = {
 }
 
 /** An instance with everything that an instance can have. */
-function full(trial: EngineTrial) {
+async function full(trial: EngineTrial) {
   return instance({
     ...trial.key('i1'),
-    address: 'fe80::1',
+    address: '127.0.0.1',
     port: 65_535,
     scheme: 'grpc',
     version: '2.1.0-rc.1+build.7',
@@ -369,20 +386,14 @@ function full(trial: EngineTrial) {
     metadata: { team: 'checkout', empty: '', 'strange key/=%': 'ü\u{1f600}' },
     checks: [
       {
-        id: 'up',
-        type: 'http',
-        url: '/healthz?full=1',
+        ...(await trial.check('up')),
         method: 'POST',
         headers: { 'x-probe': 'seamark' },
-        interval: 5_000,
-        timeout: 1_500,
         successThreshold: 2,
         failureThreshold: 3,
-        deregisterAfter: 60_000,
+        deregisterAfter: limits.ttl,
       },
-      { type: 'tcp', target: '[::1]:9000' },
-      { type: 'grpc', service: 'shop.Cart', tls: true },
-      { type: 'command', command: ['/bin/check', '--quick', ''] },
+      await trial.check('also up'),
     ],
   })
 }
