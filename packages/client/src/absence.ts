@@ -29,20 +29,17 @@ export function absence({ snapshot, filter, staleSince, date }: Absence): Seamar
     .filter((status) => counts[status])
     .map((status) => `${counts[status]} ${status}`)
   const versions = distinct(entries.map(({ instance }) => instance.version))
-  const exists = [`${entries.length} registered: ${health.join(', ')}`]
+  const total = entries.length === 1 ? '1 instance exists' : `${entries.length} instances exist`
+  const exists = [`${total}: ${health.join(', ')}`]
   if (versions.length > 0) exists.push(`versions ${list(versions)}`)
   if (filter.tags?.length)
     exists.push(`tags ${list(distinct(entries.flatMap(({ instance }) => instance.tags)))}`)
   if (filter.zone !== undefined)
     exists.push(`zones ${list(distinct(entries.map(({ instance }) => instance.zone)))}`)
   const fits = sought === '' ? 'is healthy' : `is healthy and fits ${sought}`
-  return new SeamarkError(
-    'no_match',
-    `No instance of ${name} ${fits}. There are ${exists.join('; ')}.${age}`,
-    {
-      details: { ...service, instances: entries.length, health: counts, versions, staleSince },
-    },
-  )
+  return new SeamarkError('no_match', `No instance of ${name} ${fits}. ${exists.join('; ')}.${age}`, {
+    details: { ...service, instances: entries.length, health: counts, versions, staleSince },
+  })
 }
 
 /** "The view is stale since …", for the end of a message. */
