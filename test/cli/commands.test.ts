@@ -41,7 +41,11 @@ describe('seamark register', () => {
     expect(ended).toMatchObject({
       code: 0,
       stdout: `Registered register/api/${id} at 127.0.0.1:3000.\n`,
-      stderr: `It stays until: seamark deregister api ${id} --namespace register --url ${server.url}\n`,
+    })
+    const [, words] = /^It stays until: .*?(deregister .*)\n$/.exec(ended.stderr)!
+    expect(await ask(...words!.split(' '))).toMatchObject({
+      code: 0,
+      stdout: `Deregistered register/api/${id}.\n`,
     })
   })
 

@@ -165,6 +165,12 @@ describe('seamark server', () => {
     expect(await statusFor(server.port, 'evil.example')).toBe(421)
   })
 
+  it('lets checks target others when that is allowed', async () => {
+    await using server = await startServer(['--engine', 'memory:', '--allow-foreign-checks'])
+    const words = ['register', 'api', '--port', '1', '--check-http', 'http://10.9.9.9/', '--url', server.url]
+    expect((await seamark(words)).code).toBe(0)
+  })
+
   it("reads its settings from the folder's file and from variables", async () => {
     const place = store('configured')
     mkdirSync(place)

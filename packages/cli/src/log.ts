@@ -31,7 +31,7 @@ export function pretty(record: string, paint: Paint): string {
   const [colour, name] = levels[level] ?? ['dim', String(level)]
   const clock = new Date(time).toTimeString().slice(0, 8)
   const facts = Object.entries(rest).map(([key, value]) => `${key}=${flat(value)}`)
-  const words = [printable(msg), paint('dim', printable(facts.join(' ')))].filter((text) => text !== '')
+  const words = [printable(msg), ...(facts.length === 0 ? [] : [paint('dim', printable(facts.join(' ')))])]
   const stack = err === undefined ? '' : `\n${String(err.stack ?? err.message ?? err).replace(/^/gm, '    ')}`
   return `${paint('dim', clock)} ${paint(colour, name.padEnd(5))} ${words.join(' ')}${stack}`
 }

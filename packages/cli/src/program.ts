@@ -88,7 +88,7 @@ async function parse(words: readonly string[]): Promise<Call | number> {
     const sub = program.command(command.name).summary(command.summary).description(about(command))
     for (const { syntax, help } of command.arguments) sub.argument(syntax, help)
     if (command.rest !== undefined) {
-      sub.argument('[rest...]', command.rest.help)
+      sub.argument(`[${command.rest.syntax}]`, command.rest.help)
       sub.usage(
         `[options] ${command.arguments.map(({ syntax }) => syntax).join(' ')} [-- ${command.rest.syntax}]`,
       )

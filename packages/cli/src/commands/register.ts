@@ -5,6 +5,7 @@ import { api, instancePath } from '../api.ts'
 import { command } from '../command.ts'
 import type { EntryDocument } from '../documents.ts'
 import { Failure } from '../failure.ts'
+import { invocation } from '../invocation.ts'
 import type { Values } from '../options.ts'
 import * as options from '../options.ts'
 
@@ -87,5 +88,5 @@ export function described(settings: RegisterSettings, port: number) {
 function farewell({ namespace, service, id }: InstanceKey, { url }: RegisterSettings): string {
   const where = url === options.client.url.default ? '' : ` --url ${url}`
   const among = namespace === options.client.namespace.default ? '' : ` --namespace ${namespace}`
-  return `seamark deregister ${service} ${id}${among}${where}`
+  return `${invocation()} deregister ${service} ${id}${among}${where}`
 }

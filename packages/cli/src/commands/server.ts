@@ -70,7 +70,7 @@ export const server = command({
 })
 
 function banner({ url, data }: { url: string; data: string }, took: number): string {
-  const seamark = invocation(process.cwd(), process.argv[1] ?? 'seamark')
+  const seamark = invocation()
   const where = url === options.client.url.default ? '' : ` --url ${url}`
   const service = `${url}/api/v1/namespaces/default/services/api`
   return `Seamark ${packageVersion} is up, after ${(took / 1_000).toFixed(1)} s.
