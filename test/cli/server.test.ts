@@ -20,7 +20,7 @@ describe('seamark server', () => {
     const [, url] = await server.prints(/^ {2}API {4}(http:\S+)\/api\/v1$/m)
     const [banner] = await server.prints(/^Seamark [\s\S]*\n\n {2}curl .*\n {2}curl .*\n/)
     expect(banner).toContain(`  Data   ${join(folder, 'data')}\n`)
-    const [, register, find] = /folder:\n\n {2}.*?((?:register).*)\n {2}.*?((?:find).*)\n/.exec(banner)!
+    const [, register, find] = /terminal:\n\n {2}.*?((?:register).*)\n {2}.*?((?:find).*)\n/.exec(banner)!
     expect(await seamark(register!.split(' '))).toMatchObject({ code: 0 })
     expect(await seamark(find!.split(' '))).toMatchObject({ code: 0, stdout: '127.0.0.1:3000\n' })
     expect((await fetch(`${url}/healthz`)).status).toBe(200)
@@ -33,7 +33,7 @@ describe('seamark server', () => {
       url: `http://127.0.0.1:${server.port}`,
       address: '127.0.0.1',
       port: server.port,
-      engine: `lmdb:${store('document')}`,
+      engine: 'lmdb',
       data: store('document'),
       pid: server.process.pid,
     })
@@ -159,6 +159,15 @@ describe('seamark server', () => {
     expect(stderr).toContain('This machine has no address 192.0.2.1.')
   })
 
+  it('goes on when whoever reads its log is gone', async () => {
+    await using server = await startServer(['--engine', 'memory:', '--log-level', 'trace'])
+    server.process.stderr!.destroy()
+    for (let requests = 0; requests < 3; requests++)
+      expect((await fetch(`${server.url}/api/v1/status`)).status).toBe(200)
+    server.process.kill('SIGTERM')
+    expect((await server.ended).code).toBe(0)
+  })
+
   it('is called by further names when they are allowed', async () => {
     await using server = await startServer(['--engine', 'memory:', '--allow-host', 'registry.internal'])
     expect(await statusFor(server.port, 'registry.internal')).toBe(200)
@@ -177,7 +186,7 @@ describe('seamark server', () => {
     writeFileSync(join(place, 'seamark.yaml'), 'engine: "memory:"\nlog-level: silent\nport: 1\n')
     await using server = start(['server', '--json'], { folder: place, environment: { SEAMARK_PORT: '0' } })
     const [line] = await server.prints(/^\{.*\}$/m)
-    expect(JSON.parse(line)).toMatchObject({ engine: 'memory:', port: expect.any(Number) })
+    expect(JSON.parse(line)).toMatchObject({ engine: 'memory', port: expect.any(Number) })
     expect(JSON.parse(line).port).not.toBe(1)
   })
 })

@@ -6,4 +6,7 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   throw error
 })
 
+// Whoever read the log is gone: a server goes on without.
+process.stderr.on('error', () => {})
+
 process.exitCode = await run(process.argv.slice(2), { environment: process.env, folder: process.cwd() })

@@ -16,7 +16,7 @@ import { output } from './output.ts'
 import { packageVersion } from './package-version.ts'
 
 /** All commands, in the order of the help. */
-export const commands = [
+export const commands: readonly Command<typeof everywhere>[] = [
   server,
   register,
   deregister,
@@ -25,7 +25,7 @@ export const commands = [
   find,
   watch,
   maintenance,
-] as unknown as readonly Command<typeof everywhere>[]
+]
 
 type Flags = Readonly<Record<string, readonly string[] | boolean | undefined>>
 
@@ -170,8 +170,8 @@ export function defaultText({ type, default: value }: Option): string | undefine
 }
 
 function misuse(error: CommanderError, words: readonly string[]): Failure {
-  const command = commands.find(({ name }) => words.includes(name))
-  const help = command === undefined ? 'seamark --help' : `seamark ${command.name} --help`
+  const command = words.find((word) => commands.some(({ name }) => name === word))
+  const help = command === undefined ? 'seamark --help' : `seamark ${command} --help`
   const message = error.message.replace(/^error: /, '').replace('\n', ' ')
   return new Failure('usage', `${message}\n  How it goes: ${help}`, { cause: error })
 }

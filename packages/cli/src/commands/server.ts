@@ -1,3 +1,4 @@
+import { systemClock } from '@seamark/core'
 import { command } from '../command.ts'
 import { openEngineAt } from '../engine.ts'
 import { Failure } from '../failure.ts'
@@ -28,7 +29,7 @@ export const server = command({
     },
   ],
   async run({ settings, output }) {
-    const started = performance.now()
+    const started = systemClock.now()
     using stop = interruption()
     const [{ log }, seamark] = await Promise.all([import('../log.ts'), import('@seamark/server')])
     const pretty = settings.logFormat === 'pretty' || (settings.logFormat === 'auto' && process.stderr.isTTY)
@@ -54,12 +55,12 @@ export const server = command({
         url,
         address,
         port: server.port,
-        engine: settings.engine,
+        engine: engineName,
         data: place,
         pid: process.pid,
       }
       if (output.json) output.document(facts)
-      else output.print(banner(facts, performance.now() - started))
+      else output.print(banner(facts, systemClock.now() - started))
       await stop.arrived
       await server.close()
     } finally {
@@ -71,6 +72,7 @@ export const server = command({
 
 function banner({ url, data }: { url: string; data: string }, took: number): string {
   const seamark = invocation()
+  const place = seamark.startsWith('npx') ? 'in another terminal in this folder' : 'in another terminal'
   const where = url === options.client.url.default ? '' : ` --url ${url}`
   const service = `${url}/api/v1/namespaces/default/services/api`
   return `Seamark ${packageVersion} is up, after ${(took / 1_000).toFixed(1)} s.
@@ -80,7 +82,7 @@ function banner({ url, data }: { url: string; data: string }, took: number): str
   Data   ${data}
   Stop   Ctrl-C
 
-Register an instance and find it, in another terminal in this folder:
+Register an instance and find it, ${place}:
 
   ${seamark} register api --port 3000${where}
   ${seamark} find api${where}
@@ -96,7 +98,7 @@ const listenProblems: Readonly<Record<string, (host: string, port: number) => Fa
   EADDRINUSE: (host, port) =>
     new Failure(
       'conflict',
-      `Port ${port} of ${host} is in use: perhaps a server runs already.\n  Stop the other one, or choose another port: seamark server --port ${port + 1}`,
+      `Port ${port} of ${host} is in use: perhaps a server runs already.\n  Stop the other one, or choose another port: seamark server --port ${(port + 1) % 65_536}`,
     ),
   EACCES: (_, port) =>
     new Failure(

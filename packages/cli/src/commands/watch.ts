@@ -5,6 +5,7 @@ import {
   displayName,
   type ServiceKey,
   serviceId,
+  systemClock,
   watchingCatalog,
 } from '@seamark/core'
 import { hostPort } from '../address.ts'
@@ -107,7 +108,7 @@ const colours: Readonly<Record<LoggedChange['change'], Colour>> = {
 }
 
 function row({ change, key, entry, before, claim }: LoggedChange): readonly Cell[] {
-  const time = new Date().toTimeString().slice(0, 8)
+  const time = new Date(systemClock.date()).toTimeString().slice(0, 8)
   const what: readonly Cell[] = [time, [colours[change], change], displayName(key)]
   if (claim !== undefined) return [...what, `claim ${claim}`]
   if (entry === undefined) return what
@@ -124,7 +125,7 @@ function row({ change, key, entry, before, claim }: LoggedChange): readonly Cell
 
 function document({ change, key, entry, before, claim }: LoggedChange): Record<string, unknown> {
   return {
-    time: new Date().toISOString(),
+    time: new Date(systemClock.date()).toISOString(),
     change,
     ...key,
     ...(claim !== undefined && { claim }),
