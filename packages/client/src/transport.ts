@@ -7,7 +7,7 @@ import {
   SeamarkError,
   systemClock,
 } from '@seamark/core'
-import { Agent, type Dispatcher } from 'undici'
+import { Pool } from 'undici'
 
 export interface TransportOptions {
   readonly clock?: Clock
@@ -37,9 +37,11 @@ export interface Stream {
 
 interface Server {
   readonly url: string
-  readonly origin: string
   /** The URL's own path, without a slash at the end. */
   readonly base: string
+  readonly requests: Pool
+  /** A watch occupies its connection: were they bounded together, watches would starve requests. */
+  readonly streams: Pool
 }
 
 /** One server that did not do what was asked. */
@@ -79,8 +81,6 @@ export class Transport {
   readonly #clock: Clock
   readonly #notify: Notify
   readonly #timeout: number
-  readonly #requests: Agent
-  readonly #streams: Agent
   readonly #open = new Map<AbortController, Server>()
   #current = 0
   #closed = false
@@ -89,15 +89,10 @@ export class Transport {
     urls: string | readonly string[],
     { clock = systemClock, notify = () => {}, timeout = 5_000 }: TransportOptions,
   ) {
-    this.#servers = shuffled(serverUrls(urls).map(parseServer))
+    this.#servers = shuffled(serverUrls(urls)).map((url) => connected(url, timeout))
     this.#clock = clock
     this.#notify = notify
     this.#timeout = timeout
-    const connect = { timeout, keepAlive: true, keepAliveInitialDelay: 15_000 }
-    // Idle connections close after undici's 4 s, or shortly before the time the server announces: never after it.
-    this.#requests = new Agent({ connect, connections: 16, pipelining: 1, maxResponseSize: 16 * 1024 * 1024 })
-    // A watch occupies its connection: were they bounded together, watches would starve requests.
-    this.#streams = new Agent({ connect, pipelining: 1, bodyTimeout: 0 })
   }
 
   get urls(): readonly string[] {
@@ -125,8 +120,7 @@ export class Transport {
         timeout.abort(new SeamarkError('timeout', `no answer within ${milliseconds} ms`)),
       )
       try {
-        const response = await this.#requests.request({
-          origin: server.origin,
+        const response = await server.requests.request({
           path: server.base + request.path,
           method: request.method,
           headers,
@@ -159,8 +153,7 @@ export class Transport {
         controller.abort(new SeamarkError('timeout', `no answer within ${this.#timeout} ms`)),
       )
       try {
-        const response: Dispatcher.ResponseData = await this.#streams.request({
-          origin: server.origin,
+        const response = await server.streams.request({
           path: server.base + path,
           method: 'GET',
           headers: { accept: 'text/event-stream', ...headers },
@@ -185,7 +178,9 @@ export class Transport {
   async close(): Promise<void> {
     if (this.#closed) return
     this.#closed = true
-    await Promise.all([this.#requests.destroy(), this.#streams.destroy()])
+    await Promise.all(
+      this.#servers.flatMap(({ requests, streams }) => [requests.destroy(), streams.destroy()]),
+    )
   }
 
   async #tryServers<T>(request: Request, attempt: (server: Server) => Promise<T>): Promise<T> {
@@ -245,8 +240,7 @@ export class Transport {
     const timeout = new AbortController()
     const timer = this.#clock.after(this.#timeout, () => timeout.abort())
     try {
-      const { statusCode, body } = await this.#requests.request({
-        origin: server.origin,
+      const { statusCode, body } = await server.requests.request({
         path: `${server.base}/readyz`,
         method: 'GET',
         signal: timeout.signal,
@@ -269,7 +263,8 @@ export function serverUrls(urls: string | readonly string[]): readonly string[] 
   return [...new Set(some)]
 }
 
-function parseServer(text: string): Server {
+/** Ready to connect, with the first request. Throws `configuration`. */
+function connected(text: string, timeout: number): Server {
   const url = URL.canParse(text) ? new URL(text) : undefined
   if (url === undefined || (url.protocol !== 'http:' && url.protocol !== 'https:'))
     throw new SeamarkError(
@@ -282,7 +277,14 @@ function parseServer(text: string): Server {
       `The URL of a Seamark server at ${url.origin} holds more than a host, a port and a path.`,
     )
   const base = url.pathname.replace(/\/+$/, '')
-  return { url: url.origin + base, origin: url.origin, base }
+  const connect = { timeout, keepAlive: true, keepAliveInitialDelay: 15_000 }
+  return {
+    url: url.origin + base,
+    base,
+    // Idle connections close after undici's 4 s, or shortly before the time the server announces: never after it.
+    requests: new Pool(url.origin, { connect, connections: 16, maxResponseSize: 16 * 1024 * 1024 }),
+    streams: new Pool(url.origin, { connect, bodyTimeout: 0 }),
+  }
 }
 
 /** What a server said with a status above 2xx. */
