@@ -83,3 +83,4 @@ export type {
 } from './ports.ts'
 export { healthy, type Selection, select, versionRange } from './selection.ts'
 export type { Snapshot } from './snapshot.ts'
+export { storedInstance } from './stored.ts'

@@ -94,7 +94,7 @@ const noMetadata: Readonly<Record<string, string>> = Object.freeze({})
 const schemeRule = /^[a-z][a-z0-9+.-]*$/
 const hostRule = /^(?!-)[A-Za-z0-9_-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9_-]{1,63}(?<!-))*\.?$/
 
-const fields = new Set<string>([
+export const instanceFields: ReadonlySet<string> = new Set([
   'namespace',
   'service',
   'id',
@@ -116,7 +116,7 @@ const fields = new Set<string>([
  */
 export function instance(input: InstanceInput): Instance {
   for (const field of Object.keys(input))
-    if (!fields.has(field)) throw invalidField(field, 'is not a field of an instance')
+    if (!instanceFields.has(field)) throw invalidField(field, 'is not a field of an instance')
   const { namespace, service, id, address, port, scheme = 'http', version, zone, weight = 1 } = input
   checkName('namespace', namespace)
   checkName('service', service)
