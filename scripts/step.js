@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { fileURLToPath, pathToFileURL } from 'node:url'
 
 /** The folder of the whole workspace. */
 export const root = fileURLToPath(new URL('..', import.meta.url))
@@ -31,6 +31,17 @@ export function run(program, args, options) {
  */
 export function runScript(script, args, options) {
   return run(process.execPath, [join(root, script), ...args], options)
+}
+
+/**
+ * Goes on as that program, in this process, so that signals reach it and the exit code is its own.
+ * @param {string} script
+ * @param {readonly string[]} args
+ */
+export async function become(script, args) {
+  const file = join(root, script)
+  process.argv.splice(1, Infinity, file, ...args)
+  await import(pathToFileURL(file).href)
 }
 
 /**
