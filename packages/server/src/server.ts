@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { createServer, type Server as HttpServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { type Catalog, type Clock, catalog, type Engine, SeamarkError, systemClock } from '@seamark/core'
@@ -139,6 +140,7 @@ export async function server(options: ServerOptions): Promise<Server> {
     })
     http = app.server
     await listening(http, host, port)
+    http.on('error', (err) => logger.error({ err }, 'a connection could not be accepted'))
   } catch (error) {
     await dispose()
     throw error
@@ -278,16 +280,18 @@ async function warmed(catalog: Catalog, clock: Clock, timeout: number): Promise<
   }
 }
 
-function listening(http: HttpServer, host: string, port: number): Promise<void> {
-  return new Promise((resolve, reject) => {
-    http.once('error', (cause: NodeJS.ErrnoException) => {
-      const why = cause.code === 'EADDRINUSE' ? 'another process listens there' : cause.message
-      reject(
-        new SeamarkError('configuration', `The server cannot listen on ${host}:${port}: ${why}.`, { cause }),
-      )
+async function listening(http: HttpServer, host: string, port: number): Promise<void> {
+  try {
+    http.listen({ host, port })
+    await once(http, 'listening')
+  } catch (cause) {
+    const { code, message } = cause as NodeJS.ErrnoException
+    const why = code === 'EADDRINUSE' ? 'another process listens there' : message
+    throw new SeamarkError('configuration', `The server cannot listen on ${host}:${port}: ${why}.`, {
+      field: 'port',
+      cause,
     })
-    http.listen({ host, port }, resolve)
-  })
+  }
 }
 
 function notLoopback(host: string): SeamarkError {

@@ -7,6 +7,7 @@ export function visible(
   timeout: number,
 ): (revision: Revision) => Promise<void> {
   return async (revision) => {
+    if (catalog.revision >= revision) return
     const giveUp = new AbortController()
     const timer = clock.after(timeout, () =>
       giveUp.abort(
