@@ -121,16 +121,18 @@ describe('a catalog', () => {
       ['put', 'd'],
     ])
     expect(updates[0]!.services).toEqual([api])
-    expect(notices).toEqual(['source_regained', 'source_lost', 'source_regained'])
+    expect(notices).toEqual(['source_lost', 'source_regained'])
   })
 
-  it('waits longer between tries that fail, and tries for ever', async () => {
-    const { play, watches, clock } = await opened()
+  it('waits longer between tries that fail, tries for ever, and says so once', async () => {
+    const notices: string[] = []
+    const { play, watches, clock } = await opened({ notify: ({ event }) => notices.push(event) })
     for (let round = 0; round < 8; round++) {
       play(new Error('no'))
       await clock.advance(10_000)
     }
     expect(watches).toHaveLength(9)
+    expect(notices).toEqual(['source_lost'])
   })
 
   it('says when a revision is reached, and gives up with its signal', async () => {

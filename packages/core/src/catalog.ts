@@ -87,6 +87,8 @@ abstract class Replica implements Catalog {
   #loops: Promise<void>[] = []
   #services = new Map<string | undefined, readonly ServiceKey[]>()
   #size = 0
+  /** Whether somebody was told that the source is lost. */
+  #away = false
   revision: Revision = 0
   staleSince: number | undefined
 
@@ -224,27 +226,22 @@ abstract class Replica implements Catalog {
   }
 
   #lost(error: unknown): void {
-    if (this.staleSince === undefined) {
-      this.staleSince = this.#clock.date()
-      this.#notify({
-        level: 'warn',
-        event: 'source_lost',
-        message: 'The registry cannot be watched; what is known of it is kept.',
-        details: { error },
-      })
-    }
+    this.staleSince ??= this.#clock.date()
+    if (this.#away) return
+    this.#away = true
+    this.#notify({
+      level: 'warn',
+      event: 'source_lost',
+      message: 'The registry cannot be watched; what is known of it is kept.',
+      details: { error },
+    })
   }
 
   #regained(): void {
-    if (this.staleSince === undefined) return
-    const away = this.#clock.date() - this.staleSince
     this.staleSince = undefined
-    this.#notify({
-      level: 'info',
-      event: 'source_regained',
-      message: 'The registry is watched.',
-      details: { away },
-    })
+    if (!this.#away) return
+    this.#away = false
+    this.#notify({ level: 'info', event: 'source_regained', message: 'The registry is watched again.' })
   }
 
   #apply(batch: Batch, covers: ReadonlySet<string> | undefined): void {
