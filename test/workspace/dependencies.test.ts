@@ -37,6 +37,7 @@ describe.each(workspaces.map((workspace) => ({ name: workspace.manifest.name, wo
     const { folder, manifest } = workspace
     const files = filesOf(workspace)
     const needed = imported(files.source)
+    needed.delete(manifest.name)
     const declared = new Set(Object.keys({ ...manifest.dependencies, ...manifest.peerDependencies }))
 
     it('declares the packages that its sources import, and no others', () => {
