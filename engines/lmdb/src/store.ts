@@ -1,16 +1,16 @@
 import { open, type RootDatabase } from 'lmdb'
-import { Room } from './room.ts'
+import { Headroom } from './headroom.ts'
 
 /** A key, and its value, or `undefined` to remove it. */
 export type Operation = readonly [key: Buffer, value: Buffer | undefined]
 
 /** LMDB, as far as it is needed: it only writes. What it is given must have been checked before. */
 export class Store {
-  readonly #room: Room
+  readonly #headroom: Headroom
   readonly #database: RootDatabase<Buffer, Buffer>
 
-  private constructor(room: Room, database: RootDatabase<Buffer, Buffer>) {
-    this.#room = room
+  private constructor(headroom: Headroom, database: RootDatabase<Buffer, Buffer>) {
+    this.#headroom = headroom
     this.#database = database
   }
 
@@ -18,7 +18,7 @@ export class Store {
   static async open(path: string): Promise<Store> {
     const opened = database(path)
     try {
-      return new Store(await Room.in(path), opened)
+      return new Store(await Headroom.in(path), opened)
     } catch (error) {
       await opened.close()
       throw error
@@ -28,7 +28,7 @@ export class Store {
   /** One transaction: all or nothing. Resolves once it would survive the loss of power. */
   async write(operations: readonly Operation[]): Promise<void> {
     const sizes = operations.map(([key, value]) => key.length + (value?.length ?? 0))
-    await this.#room.make(sizes)
+    await this.#headroom.make(sizes)
     try {
       await this.#database.batch(() => {
         for (const [key, value] of operations)
@@ -44,7 +44,7 @@ export class Store {
     try {
       await this.#database.close()
     } finally {
-      await this.#room.close()
+      await this.#headroom.close()
     }
   }
 }

@@ -18,7 +18,7 @@ function ownPages(lastPage: number): number {
  * filled with zeros past its last page, as far as a commit can reach, and on each commit one byte more is written, to
  * learn whether the file can be written at all.
  */
-export class Room {
+export class Headroom {
   readonly #path: string
   readonly #file: FileHandle
 
@@ -27,8 +27,8 @@ export class Room {
     this.#file = file
   }
 
-  static async in(path: string): Promise<Room> {
-    return new Room(path, await open(path, 'r+'))
+  static async in(path: string): Promise<Headroom> {
+    return new Headroom(path, await open(path, 'r+'))
   }
 
   /** Resolves once there is room for so many writes of these sizes, in bytes of key and value; throws what the file system throws. */
