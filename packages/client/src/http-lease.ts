@@ -5,7 +5,7 @@ export interface LeaseHost {
   renew(lease: HttpLease): Promise<boolean>
   release(token: string): Promise<Revision | undefined>
   /** Somebody listens to `lost`: tell this lease also what others learn about its token. */
-  listening(lease: HttpLease): void
+  listening(lease: HttpLease): unknown
 }
 
 export interface LeaseState {

@@ -254,6 +254,27 @@ describe('with several servers over one engine, it', () => {
     expect(await other.deregister({ ...apiKey, id: 'i1' })).toBeTypeOf('number')
   })
 
+  test('goes home once that is ready again, with its watches', async () => {
+    const shared = disposed(memory())
+    const [home, other] = [await registry(shared), await registry(shared)]
+    const clock = fakeClock()
+    const notices: Notice[] = []
+    const engine = inOrder([home.url, other.url], { clock, notify: (notice) => notices.push(notice) })
+    await home.close()
+    const { batches, stop } = watching(engine)
+    await batches.next()
+    const next = batches.next().catch((error) => error)
+    expect(notices).toMatchObject([{ details: { to: other.url } }])
+    const again = await registry(shared, home.port)
+    while (notices.length < 2) await clock.advance(500)
+    expect(notices).toMatchObject([{}, { level: 'info', details: { to: again.url } }])
+    expect((await next).value.changes).toMatchObject([{ type: 'reset' }])
+    await other.close()
+    await engine.register(api('i1'))
+    expect((await batches.next()).value.changes).toMatchObject([{ type: 'put' }])
+    stop.abort()
+  })
+
   test('keeps leases and watches when one server dies', async () => {
     const shared = disposed(memory())
     const [one, two] = [await registry(shared), await registry(shared)]

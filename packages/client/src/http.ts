@@ -38,7 +38,7 @@ const shortestRenewal = 250
  * an array or as one string joined by commas: it stays with one of them, chosen at random, goes to the next when that
  * one does not answer (no connection, 503, or silence), and comes back later.
  *
- * Nothing is connected before it is needed; with no server to reach, everything throws `engine_unavailable`, whose `cause`
+ * `lease.renew()` calls of one turn of the event loop travel in one request. Nothing is connected before it is needed; with no server to reach, everything throws `engine_unavailable`, whose `cause`
  * lists what came of each. Errors of a server keep their code and field. Disposing of it closes its sockets.
  * Throws `configuration` for URLs that are none.
  */
@@ -46,11 +46,11 @@ export function http(urls: string | readonly string[], options: HttpOptions = {}
   return new HttpEngine(urls, options)
 }
 
-export class HttpEngine implements Engine, LeaseHost {
+export class HttpEngine implements Engine {
   readonly freshness = 'push'
   readonly #transport: Transport
   readonly #clock: Clock
-  readonly #renewals: Renewals
+  readonly #host: LeaseHost
   /** Leases whose `lost` somebody listens to, by token. */
   readonly #listened = new Map<string, HttpLease>()
   #terms: Terms | undefined
@@ -59,7 +59,12 @@ export class HttpEngine implements Engine, LeaseHost {
     this.#transport = new Transport(urls, options)
     this.#clock = options.clock ?? systemClock
     // An answer that takes longer leaves no time to ask another server within the TTL.
-    this.#renewals = new Renewals((tokens, ttl) => this.#renew(tokens, Math.max(shortestRenewal, ttl / 4)))
+    const renewals = new Renewals((tokens, ttl) => this.#renew(tokens, Math.max(shortestRenewal, ttl / 4)))
+    this.#host = {
+      renew: (lease) => renewals.renew(lease),
+      release: (token) => this.release(token),
+      listening: (lease) => this.#listened.set(lease.token, lease),
+    }
   }
 
   /** The servers, in the order in which this engine asks them. */
@@ -110,7 +115,7 @@ export class HttpEngine implements Engine, LeaseHost {
     if (this.#terms === undefined) this.contact().catch(ignored)
     const key = Object.freeze({ namespace, service, id })
     const { lease, revision } = answer
-    return new HttpLease(this, { key, token: lease.token, ttl: lease.ttl ?? undefined, revision })
+    return new HttpLease(this.#host, { key, token: lease.token, ttl: lease.ttl ?? undefined, revision })
   }
 
   async resume(token: string): Promise<Lease> {
@@ -120,14 +125,11 @@ export class HttpEngine implements Engine, LeaseHost {
       ttl: number | null
       revision: Revision
     }>({ method: 'POST', path: '/api/v1/leases/resume', body: { token }, repeatable: true })
-    return new HttpLease(this, { key: Object.freeze(key), token, ttl: ttl ?? undefined, revision })
+    return new HttpLease(this.#host, { key: Object.freeze(key), token, ttl: ttl ?? undefined, revision })
   }
 
-  /** All renewals asked for in one turn of the event loop travel in one request. */
-  renew(lease: HttpLease): Promise<boolean>
-  renew(tokens: readonly string[]): Promise<readonly boolean[]>
-  renew(asked: HttpLease | readonly string[]): Promise<boolean | readonly boolean[]> {
-    return asked instanceof HttpLease ? this.#renewals.renew(asked) : this.#renew(asked)
+  async renew(tokens: readonly string[]): Promise<readonly boolean[]> {
+    return this.#renew(tokens)
   }
 
   async release(token: string): Promise<Revision | undefined> {
@@ -195,10 +197,6 @@ export class HttpEngine implements Engine, LeaseHost {
       if (isSeamarkError(error, 'lease_lost')) this.#lost(token, 'a claim was refused for it')
       throw error
     }
-  }
-
-  listening(lease: HttpLease): void {
-    this.#listened.set(lease.token, lease)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -6,6 +6,7 @@ import {
   type Notify,
   SeamarkError,
   systemClock,
+  type Timer,
 } from '@seamark/core'
 import { Pool } from 'undici'
 
@@ -83,6 +84,7 @@ export class Transport {
   readonly #timeout: number
   readonly #open = new Map<AbortController, Server>()
   #current = 0
+  #looking: Timer | undefined
   #closed = false
 
   constructor(
@@ -178,6 +180,7 @@ export class Transport {
   async close(): Promise<void> {
     if (this.#closed) return
     this.#closed = true
+    this.#looking?.cancel()
     await Promise.all(
       this.#servers.flatMap(({ requests, streams }) => [requests.destroy(), streams.destroy()]),
     )
@@ -227,7 +230,7 @@ export class Transport {
 
   /** Goes back to the first server once it is ready, at a moment of this client's own. */
   #lookHome(): void {
-    this.#clock.after(homecoming * (0.5 + Math.random()), async () => {
+    this.#looking = this.#clock.after(homecoming * (0.5 + Math.random()), async () => {
       if (this.#closed || this.#current === 0) return
       const home = this.#servers[0]!
       if (!(await this.#ready(home))) return this.#lookHome()

@@ -1,8 +1,9 @@
-import type { Clock } from '@seamark/core'
+import type { Clock, Timer } from '@seamark/core'
 
 interface Wakeup {
   readonly at: number
   readonly callbacks: Set<() => void>
+  readonly timer: Timer
 }
 
 /**
@@ -25,6 +26,7 @@ export class Wakeups {
       const wake = () => {
         signal.removeEventListener('abort', wake)
         wakeup.callbacks.delete(wake)
+        if (wakeup.callbacks.size === 0) this.#forget(wakeup)
         resolve()
       }
       wakeup.callbacks.add(wake)
@@ -37,12 +39,17 @@ export class Wakeups {
     for (const wakeup of this.#wakeups)
       if (wakeup.at >= now + earliest && wakeup.at <= now + latest) return wakeup
     const delay = earliest + Math.random() * (latest - earliest)
-    const wakeup: Wakeup = { at: now + delay, callbacks: new Set() }
-    this.#wakeups.add(wakeup)
-    this.#clock.after(delay, () => {
-      this.#wakeups.delete(wakeup)
-      for (const wake of wakeup.callbacks) wake()
+    const callbacks = new Set<() => void>()
+    const timer = this.#clock.after(delay, () => {
+      for (const wake of callbacks) wake()
     })
+    const wakeup: Wakeup = { at: now + delay, callbacks, timer }
+    this.#wakeups.add(wakeup)
     return wakeup
+  }
+
+  #forget(wakeup: Wakeup): void {
+    wakeup.timer.cancel()
+    this.#wakeups.delete(wakeup)
   }
 }
