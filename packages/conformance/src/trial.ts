@@ -9,6 +9,7 @@ import {
   type InstanceInput,
   type InstanceKey,
   instance,
+  isSeamarkError,
   type Lease,
   limits,
   type Revision,
@@ -83,9 +84,26 @@ abstract class Trial<S extends Source, T extends Breakable & AsyncDisposable & {
     return following
   }
 
-  /** For one whose end the test has seen to. */
-  forget(following: Follower): void {
+  /** Waits for a watch to end by itself, as when its handle was disposed of: in silence, or because that is closed. */
+  async ended(following: Follower): Promise<void> {
+    let outcome: 'over' | Error | undefined
+    following.ended.then(
+      () => {
+        outcome = 'over'
+      },
+      (error: Error) => {
+        outcome = error
+      },
+    )
+    await this.eventually('the watch to end', () => outcome !== undefined)
     this.#followers.delete(following)
+    if (outcome !== 'over' && !isSeamarkError(outcome, 'closed')) throw outcome
+  }
+
+  /** Ends a follower before the test does. */
+  async unfollow(following: Follower): Promise<void> {
+    this.#followers.delete(following)
+    await following[Symbol.asyncDispose]()
   }
 
   /** What a new watch shows first. */

@@ -177,8 +177,7 @@ export const converging: Cases<EngineTrial> = {
           .catch(() => expect(shown(following)).toEqual(expected))
         const read = await trial.read(handles[index]!, services)
         expect(sorted(following)).toEqual(sorted(folded(read)))
-        await following[Symbol.asyncDispose]()
-        trial.forget(following)
+        await trial.unfollow(following)
       }
     })
     await assert(property, { numRuns: 30, endOnFailure: true })

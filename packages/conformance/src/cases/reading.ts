@@ -1,5 +1,5 @@
 import { getEventListeners } from 'node:events'
-import { type Batch, isSeamarkError, type Source } from '@seamark/core'
+import type { Batch, Source } from '@seamark/core'
 import { expect } from 'vitest'
 import type { Cases } from '../suite.ts'
 import { batchesOf, inRounds, noMoreThan, openHandles, type SourceTrial, type State } from '../trial.ts'
@@ -193,12 +193,8 @@ export const reading: Cases<SourceTrial> = {
     const source = await trial.open()
     const following = trial.follow(source, [trial.service])
     await following.until('the reset', () => true)
-    const ended = following.ended.catch((error: unknown) => {
-      if (!isSeamarkError(error, 'closed')) throw error
-    })
     await source[Symbol.asyncDispose]()
-    await ended
-    trial.forget(following)
+    await trial.ended(following)
   },
 
   'disposing twice does no harm': async (trial) => {
@@ -217,8 +213,7 @@ export const reading: Cases<SourceTrial> = {
     const left = trial.follow(source)
     await left.until('the reset', () => true)
     await source[Symbol.asyncDispose]()
-    await left.ended.catch(() => undefined)
-    trial.forget(left)
+    await trial.ended(left)
     await truth[Symbol.asyncDispose]()
     await trial.eventually('no more handles than before', () => noMoreThan(openHandles(), before))
   },
