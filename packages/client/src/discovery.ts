@@ -261,7 +261,7 @@ export class Discovery implements AsyncDisposable {
       namespace,
       service: name,
       id: id ?? `${name}-${randomBytes(5).toString('hex')}`,
-      address: address ?? process.env.SEAMARK_ADVERTISE_ADDRESS ?? this.#address(name, prefer),
+      address: address ?? (process.env.SEAMARK_ADVERTISE_ADDRESS || this.#address(name, prefer)),
     }
     return instance(input)
   }
