@@ -5,17 +5,17 @@ interface Kept {
   readonly snapshot: Snapshot
   readonly staleSince: number | undefined
   readonly answer: Answer
-  readonly size: number
   /** When it was last known to hold. */
   generation: number
 }
 
-/** What a kept answer takes beside its body and its URL, roughly. */
+/** What a kept answer takes beside its body and its key, roughly. */
 const overhead = 1_024
 
 /**
- * Answers by the exact URL that asked for them, so that a lookup costs no routing and no parsing. One holds while the
- * catalog shows the very snapshot that it was made of. The oldest go when they are too many.
+ * Answers by what was asked: by the question, and by the exact URL that asked it, so that a lookup costs no routing and
+ * no parsing. One holds while the catalog shows the very snapshot that it was made of. The oldest go when they are too
+ * many.
  */
 export class AnswerCache {
   readonly #catalog: Catalog
@@ -35,25 +35,25 @@ export class AnswerCache {
     })
   }
 
-  get(url: string): Answer | undefined {
-    const kept = this.#kept.get(url)
+  get(key: string): Answer | undefined {
+    const kept = this.#kept.get(key)
     if (kept === undefined) return undefined
     if (this.#holds(kept)) return kept.answer
-    this.#drop(url, kept)
+    this.#drop(key, kept)
     return undefined
   }
 
-  put(url: string, snapshot: Snapshot, staleSince: number | undefined, answer: Answer): void {
-    const former = this.#kept.get(url)
-    if (former !== undefined) this.#drop(url, former)
-    const size = answer.body.length + url.length * 2 + overhead
-    if (size > this.#bound) return
-    this.#kept.set(url, { snapshot, staleSince, answer, size, generation: this.#generation })
-    this.#bytes += size
-    for (const [oldest, kept] of this.#kept) {
-      if (this.#bytes <= this.#bound) break
-      this.#drop(oldest, kept)
-    }
+  /** `staleSince` as the catalog said it when the answer was made. */
+  put(key: string, snapshot: Snapshot, staleSince: number | undefined, answer: Answer): void {
+    // Of a service that is not there, the catalog remembers no snapshot.
+    if (snapshot.entries.length > 0)
+      this.#keep(key, { snapshot, staleSince, answer, generation: this.#generation })
+  }
+
+  /** Keeps what is kept under `key` under another key too. */
+  alias(key: string, other: string): void {
+    const kept = this.#kept.get(key)
+    if (kept !== undefined) this.#keep(other, { ...kept })
   }
 
   close(): void {
@@ -68,8 +68,24 @@ export class AnswerCache {
     return true
   }
 
-  #drop(url: string, kept: Kept): void {
-    this.#kept.delete(url)
-    this.#bytes -= kept.size
+  #keep(key: string, kept: Kept): void {
+    const former = this.#kept.get(key)
+    if (former !== undefined) this.#drop(key, former)
+    if (sizeOf(key, kept) > this.#bound) return
+    this.#kept.set(key, kept)
+    this.#bytes += sizeOf(key, kept)
+    for (const [oldest, kept] of this.#kept) {
+      if (this.#bytes <= this.#bound) break
+      this.#drop(oldest, kept)
+    }
   }
+
+  #drop(key: string, kept: Kept): void {
+    this.#kept.delete(key)
+    this.#bytes -= sizeOf(key, kept)
+  }
+}
+
+function sizeOf(key: string, { answer }: Kept): number {
+  return answer.body.length + key.length * 2 + overhead
 }

@@ -42,10 +42,6 @@ export class Census {
     return this.#byHealth
   }
 
-  services(): number {
-    return this.#catalog.services().length
-  }
-
   /** In the order of their names. */
   namespaces(): readonly NamespaceCounts[] {
     this.#count()

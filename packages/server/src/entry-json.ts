@@ -1,25 +1,21 @@
 import type { Entry } from '@seamark/core'
+import { Memo } from './memo.ts'
 
 /**
- * The JSON of an entry: its instance's fields, then health and revisions. Kept as long as the entry itself, as most
- * entries of a service that changed are the same as before.
+ * The JSON of entries: their instance's fields, then health and revisions. Most entries of a service that changed are
+ * the same as before; at most 32 Mi characters are remembered.
  */
+const jsons = new Memo<Entry, string>(
+  ({ instance, health, createdRevision, modifiedRevision }) =>
+    JSON.stringify({ ...instance, health, createdRevision, modifiedRevision }),
+  33_554_432,
+)
+
 export function entryJson(entry: Entry): string {
-  let json = jsons.get(entry)
-  if (json === undefined) {
-    json = stringify(entry)
-    jsons.set(entry, json)
-  }
-  return json
+  return jsons.get(entry)
 }
 
-/** The same without keeping it, for passes over everything there is: a million kept texts are nobody's cache. */
+/** The same without remembering it: for passes over everything there is. */
 export function passingEntryJson(entry: Entry): string {
-  return jsons.get(entry) ?? stringify(entry)
-}
-
-const jsons = new WeakMap<Entry, string>()
-
-function stringify({ instance, health, createdRevision, modifiedRevision }: Entry): string {
-  return JSON.stringify({ ...instance, health, createdRevision, modifiedRevision })
+  return jsons.glance(entry)
 }

@@ -15,14 +15,14 @@ import {
   weightedRandom,
 } from '@seamark/core'
 import { compare } from 'semver'
-import { sendAnswer } from './answer.ts'
+import { type Answer, answer, sendAnswer } from './answer.ts'
 import { requestLimits } from './bounds.ts'
 import { countOf } from './census.ts'
 import type { Routes } from './context.ts'
 import { passingEntryJson } from './entry-json.ts'
 import { checkPath } from './path-names.ts'
 import * as schemas from './schemas.ts'
-import { ServiceAnswers } from './service-answers.ts'
+import { type ServiceQuestion, serviceJson } from './service-json.ts'
 
 interface SelectionQuery {
   version?: string
@@ -48,7 +48,17 @@ const defaultWait = 300_000
 /** Finding: what there is, one service, one instance of it. */
 export const services: Routes = (app, { context }, done) => {
   const { catalog, census, answers, watchers, waiters } = context
-  const serviceAnswers = new ServiceAnswers()
+
+  function answerTo(key: string, service: ServiceKey, question: ServiceQuestion): Answer {
+    const ready = answers.get(key)
+    if (ready !== undefined) return ready
+    const snapshot = catalog.snapshot(service)
+    const { staleSince } = catalog
+    const tag = [watchers.epoch, snapshot.revision, staleSince].filter((part) => part !== undefined).join(':')
+    const made = answer(serviceJson(snapshot, question, staleSince), tag)
+    answers.put(key, snapshot, staleSince, made)
+    return made
+  }
 
   app.get(
     '/namespaces',
@@ -113,14 +123,13 @@ export const services: Routes = (app, { context }, done) => {
       const wait = waitOf(request.query)
       if (index !== undefined)
         await untilClosed(reply.raw, (closed) => waiters.changed(request.params, index, wait, closed))
-      const snapshot = catalog.snapshot(request.params)
-      const { staleSince } = catalog
-      const answer = serviceAnswers.answer(snapshot, question, staleSince, watchers.epoch)
-      if (index === undefined && request.method === 'GET' && snapshot.entries.length > 0)
-        answers.put(request.raw.url!, snapshot, staleSince, answer)
+      // A URL begins with a slash: neither is taken for the other.
+      const key = JSON.stringify([request.params, question])
+      const found = answerTo(key, request.params, question)
+      if (index === undefined) answers.alias(key, request.raw.url!)
       reply.hijack()
       if (context.stage.draining) reply.raw.setHeader('connection', 'close')
-      sendAnswer(request.raw, reply.raw, answer)
+      sendAnswer(request.raw, reply.raw, found)
     },
   )
 

@@ -27,6 +27,7 @@ import {
   snapshotEvents,
 } from './event-stream.ts'
 import { History } from './history.ts'
+import { Memo } from './memo.ts'
 import { type Touched, touched } from './touched.ts'
 
 export interface WatchersOptions {
@@ -324,7 +325,7 @@ export class Watchers {
     yield resetEvent
     if (services === undefined)
       for (const service of this.#catalog.services()) yield snapshotEvents(this.#catalog.snapshot(service))
-    else for (const service of services) yield snapshotFrame(this.#catalog.snapshot(service))
+    else for (const service of services) yield frames.get(this.#catalog.snapshot(service))
   }
 
   *#latest(keys: Iterable<Touched>): Generator<string> {
@@ -384,17 +385,8 @@ function encode(changes: readonly EntryChange[], applied: string): Buffer {
   return Buffer.from(changes.map(changeEvent).join('') + applied)
 }
 
-/** Many watch the same service: its beginning is encoded once. */
-function snapshotFrame(snapshot: Snapshot): Buffer {
-  let frame = frames.get(snapshot)
-  if (frame === undefined) {
-    frame = Buffer.from(snapshotEvents(snapshot))
-    frames.set(snapshot, frame)
-  }
-  return frame
-}
-
-const frames = new WeakMap<Snapshot, Buffer>()
+/** Many watch the same service: its beginning is encoded once. At most 32 MiB are remembered. */
+const frames = new Memo<Snapshot, Buffer>((snapshot) => Buffer.from(snapshotEvents(snapshot)), 33_554_432)
 
 function newEpoch(): string {
   return randomBytes(8).toString('hex')
