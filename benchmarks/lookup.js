@@ -25,7 +25,7 @@ export default {
   title: 'one service with 10 instances, over HTTP',
   goals,
 
-  async run({ smoke, report, note }) {
+  async run({ smoke, directory, report, note }) {
     const server = await seamark('memory:')
     for (const { id, ...rest } of instances)
       await asJson(`${server.url}/api/v1/namespaces/default/services/api/instances/${id}`, {
@@ -74,7 +74,7 @@ export default {
     const details = { ...ratio.details, 'the load was busy': `${Math.round(busiest * 100)}%` }
     report({ what: 'against bare node:http, the same bytes', ...ratio, details, goal: goals.bare })
 
-    const agent = await consulAgent()
+    const agent = await consulAgent(directory)
     if (agent === undefined) note(withoutConsul)
     else {
       for (const { id, address, port, tags, metadata } of instances)

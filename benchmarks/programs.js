@@ -30,8 +30,9 @@ export async function seamark(engine, { openFiles } = {}) {
 }
 
 /**
- * Consul's agent, or `undefined` where it is not installed.
- * @param {string} [directory] keeps its data there, as a server of its own; without one it keeps them in memory
+ * Consul's agent as a single server, or `undefined` where it is not installed. Not with `-dev`: then it would indent its
+ * JSON, which costs it time.
+ * @param {string} directory keeps its data there
  * @returns {Promise<Program | undefined>}
  */
 export async function consulAgent(directory) {
@@ -48,8 +49,7 @@ export async function consulAgent(directory) {
     performance: { raft_multiplier: 1 },
     ports: { http, server, serf_lan: serf, serf_wan: -1, dns: -1, grpc: -1 },
   }
-  const role =
-    directory === undefined ? ['-dev'] : ['-server', '-bootstrap-expect=1', `-data-dir=${directory}`]
+  const role = ['-server', '-bootstrap-expect=1', `-data-dir=${directory}`]
   const begun = performance.now()
   const { close } = await start([program, 'agent', ...role, '-hcl', JSON.stringify(settings)], {
     read: false,

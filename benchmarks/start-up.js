@@ -19,7 +19,7 @@ export default {
       if (count > 0) {
         /** @type {Worker<Registry>} */
         const registry = await worker('registry', { flags: ['--expose-gc'] })
-        await registry.call('fill', { directory: store, count })
+        await registry.call('fill', { directory: store, count, together: 10_000 })
         await registry.close()
       }
       const server = await seamark(`lmdb:${store}`)

@@ -1,18 +1,20 @@
 // A registry in a process of its own: to weigh it, or to fill a store. Needs --expose-gc.
+import { readFileSync } from 'node:fs'
 import { catalog, instance, memory } from '@seamark/core'
 import { lmdb } from '@seamark/lmdb'
 import { answers } from './answers.js'
 
 /** As many services as a large installation has. */
 const services = 1_000
-/** Registrations under way at once, so that they share commits. */
-const together = 10_000
 
 /**
  * Registers so many instances in an engine with a catalog, and answers what each of them weighs, in bytes.
- * @param {{ directory: string | undefined, count: number }} request the store's directory; without one, in memory
+ * @param {object} request
+ * @param {string | undefined} request.directory the store's; without one, in memory
+ * @param {number} request.count
+ * @param {number} request.together registrations under way at once
  */
-async function fill({ directory, count }) {
+async function fill({ directory, count, together }) {
   const before = weight()
   const engine = directory === undefined ? memory() : await lmdb(directory)
   const replica = catalog(engine)
@@ -59,7 +61,14 @@ function weight() {
   globalThis.gc?.()
   globalThis.gc?.()
   const { heapUsed, external, rss } = process.memoryUsage()
-  return { heap: heapUsed + external, resident: rss }
+  return { heap: heapUsed + external, resident: ownMemory() ?? rss }
+}
+
+/** Bytes of this process's own, where the system tells: LMDB's file is mapped, and is the system's cache. */
+function ownMemory() {
+  if (process.platform !== 'linux') return undefined
+  const [, kilobytes] = /^RssAnon:\s+(\d+) kB$/m.exec(readFileSync('/proc/self/status', 'utf8')) ?? []
+  return kilobytes === undefined ? undefined : Number(kilobytes) * 1_024
 }
 
 const functions = { fill }
