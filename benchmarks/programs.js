@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createServer } from 'node:net'
 import { fileURLToPath } from 'node:url'
-import { consul } from '../scripts/consul.js'
+import { program } from '../scripts/programs.js'
 import { endWithUs, withOpenFiles } from './worker.js'
 
 /**
@@ -36,8 +36,8 @@ export async function seamark(engine, { openFiles } = {}) {
  * @returns {Promise<Program | undefined>}
  */
 export async function consulAgent(directory) {
-  const program = consul()
-  if (program === undefined) return undefined
+  const consul = program('consul')
+  if (consul === undefined) return undefined
   const [http, server, serf] = await freePorts(3)
   const settings = {
     bind_addr: '127.0.0.1',
@@ -51,7 +51,7 @@ export async function consulAgent(directory) {
   }
   const role = ['-server', '-bootstrap-expect=1', `-data-dir=${directory}`]
   const begun = performance.now()
-  const { close } = await start([program, 'agent', ...role, '-hcl', JSON.stringify(settings)], {
+  const { close } = await start([consul.file, 'agent', ...role, '-hcl', JSON.stringify(settings)], {
     read: false,
   })
   const url = `http://127.0.0.1:${http}`
@@ -68,7 +68,7 @@ export async function consulAgent(directory) {
 }
 
 /** What a benchmark says where Consul is not. */
-export const withoutConsul = 'Consul is not installed, so not compared: npm run consul:install'
+export const withoutConsul = 'Consul is not installed, so not compared: npm run engines:install consul'
 
 /**
  * @param {readonly [string, ...string[]]} line

@@ -1,0 +1,66 @@
+// npm run engines:install [NAME…]: the servers that engines are tested against, from Debian's packages, unpacked into
+// .tools/ where they are not installed already. Asks nothing, starts nothing, needs no root. A second run has nothing
+// to do.
+import { spawnSync } from 'node:child_process'
+import { mkdirSync, renameSync, rmSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { debian, hasApt } from './debian.js'
+import { program, programIn, programNames, programs, toolFolder } from './programs.js'
+
+/** @typedef {import('./programs.js').Known} Known */
+/** @typedef {import('./programs.js').ProgramName} ProgramName */
+
+/** @type {ProgramName[]} */
+const wanted = process.argv.length > 2 ? process.argv.slice(2).map(named) : programNames
+const missing = wanted.filter((name) => !works(program(name)))
+
+if (missing.length > 0 && !hasApt()) {
+  const commands = missing.map((name) => `  ${name}: ${programs[name].commands.join(' or ')}\n`)
+  end(`This works on Debian and its relatives only. Elsewhere, install these so that they are on the PATH:
+${commands.join('')}`)
+}
+
+/** @type {Map<string | undefined, ReturnType<typeof debian>>} */
+const releases = new Map()
+for (const name of missing) {
+  /** @type {Known} */
+  const { packages, suite } = programs[name]
+  console.log(`Downloading ${name} …`)
+  const target = toolFolder(name)
+  mkdirSync(dirname(target), { recursive: true })
+  const release = releases.get(suite) ?? debian(dirname(target), suite)
+  releases.set(suite, release)
+  const unpacked = release.unpack(packages)
+  if (!works(programIn(unpacked, name))) end(`${name} was unpacked, but does not run on this machine.`)
+  rmSync(target, { recursive: true, force: true })
+  renameSync(unpacked, target)
+}
+
+console.log(
+  missing.length > 0 ? `Ready: ${wanted.join(', ')}.` : `Nothing to do: ${wanted.join(', ')} are there.`,
+)
+
+/**
+ * @param {string} name
+ * @returns {ProgramName}
+ */
+function named(name) {
+  const known = programNames.find((each) => each === name)
+  return known ?? end(`There is no ${JSON.stringify(name)}. Known: ${programNames.join(', ')}.`)
+}
+
+/** @param {import('./programs.js').Program | undefined} found */
+function works(found) {
+  if (found === undefined) return false
+  const { file, args, version, env } = found
+  return spawnSync(file, [...args, ...version], { env: { ...process.env, ...env } }).status === 0
+}
+
+/**
+ * @param {string} why
+ * @returns {never}
+ */
+function end(why) {
+  console.error(why)
+  process.exit(1)
+}
