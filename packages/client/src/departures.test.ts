@@ -123,6 +123,41 @@ describe('a process that announced something and', () => {
   })
 })
 
+describe('a program', () => {
+  async function run(script: string): Promise<string> {
+    const source = `import { connect } from '@seamark/client'\n${script}`
+    const child = spawn(process.execPath, ['--input-type=module', '-e', source], {
+      cwd: import.meta.dirname,
+      env: { ...process.env, SEAMARK_URL: registry.url },
+    })
+    const output = Promise.all([text(child.stdout), text(child.stderr)])
+    const [code] = await once(child, 'exit')
+    return `${code}: ${(await output).join('')}`
+  }
+
+  test('that closes what it opened ends by itself', async () => {
+    expect(
+      await run(`
+        const discovery = connect()
+        await discovery.announce({ name: 'api', port: 3000 })
+        await discovery.waitFor('api')
+        await discovery.close()
+        console.log('over')`),
+    ).toBe('0: over\n')
+  })
+
+  test('that awaits a registry which is away does not end in the middle', async () => {
+    expect(
+      await run(`
+        const discovery = connect('http://127.0.0.1:1', { wait: 300, notify: () => {} })
+        await discovery.find('api').catch(({ code }) => console.log(code))
+        await discovery.waitFor('api', { timeout: 300 }).catch(({ code }) => console.log(code))
+        await discovery.close()
+        console.log('over')`),
+    ).toBe('0: engine_unavailable\ntimeout\nover\n')
+  })
+})
+
 test('who has nothing announced any more listens to no signal', async () => {
   const before = process.listenerCount('SIGTERM')
   const discovery = connect(registry.url)

@@ -150,7 +150,7 @@ describe('finding', () => {
     })
   })
 
-  test.each(['Api', 'api/', 'a/b/c', '', 'api_1', '-api', 'ä', 'UPPER.shop/api'])(
+  test.each(['Api', 'api/', '/api', 'a/b/c', '', 'api_1', '-api', 'ä', 'UPPER.shop/api'])(
     'refuses the name "%s"',
     async (name) => {
       const client = discovery('memory:')

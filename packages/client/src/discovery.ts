@@ -8,7 +8,6 @@ import {
   checkLabel,
   checkNamespaceLabels,
   type Duration,
-  defaultNamespace,
   type Engine,
   type Instance,
   type InstanceInput,
@@ -333,15 +332,14 @@ class ObservedSource implements Source {
 
 /** Takes `name` or `namespace/name` apart. Throws `invalid_field`. */
 function serviceKey(name: string, namespace: string): ServiceKey {
-  const slash = name.lastIndexOf('/')
-  const key = slash === -1 ? { namespace, service: name } : parts(name, slash)
+  const slash = name.indexOf('/')
+  const key =
+    slash === -1
+      ? { namespace, service: name }
+      : { namespace: name.slice(0, slash), service: name.slice(slash + 1) }
   checkNamespaceLabels('namespace', key.namespace)
   checkLabel('name', key.service)
   return key
-}
-
-function parts(name: string, slash: number): ServiceKey {
-  return { namespace: name.slice(0, slash) || defaultNamespace, service: name.slice(slash + 1) }
 }
 
 function positive(field: string, duration: Duration): number {
