@@ -1,5 +1,6 @@
 import type { Catalog, Clock, Engine, Revision } from '@seamark/core'
 import type { FastifyPluginCallback } from 'fastify'
+import type { Logger } from 'pino'
 import type { AnswerCache } from './answer-cache.ts'
 import type { Bounds } from './bounds.ts'
 import type { Census } from './census.ts'
@@ -15,6 +16,7 @@ export interface Context {
   readonly catalog: Catalog
   readonly clock: Clock
   readonly bounds: Bounds
+  readonly log: Logger
   /** What health checks may do. */
   readonly checkPolicy: CheckPolicy
   readonly metrics: Metrics

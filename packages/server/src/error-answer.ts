@@ -16,9 +16,6 @@ const frameworkErrors: Record<string, () => SeamarkError> = {
     new SeamarkError('invalid_request', 'The body has not as many bytes as content-length says.', {
       field: 'content-length',
     }),
-  FST_ERR_BAD_URL: () => badUrl(),
-  FST_ERR_MAX_PARAM_LENGTH: () =>
-    new SeamarkError('invalid_field', 'A name in the path is too long.', { field: 'url' }),
 }
 
 /** The error as clients see it. What nobody foresaw is `internal`, and its message stays inside. */

@@ -20,7 +20,7 @@ const route = '/api/v1/namespaces/:namespace/services/:service'
 
 /** What every request meets first: the host guard, the end of the server, and answers that are ready. */
 export function front({ context, guard, handler }: FrontOptions) {
-  const { answers, bounds, metrics, stage } = context
+  const { answers, bounds, log, metrics, stage } = context
   const counters = { 200: metrics.answered('GET', route, 200), 304: metrics.answered('GET', route, 304) }
 
   function refused(request: IncomingMessage, url: string): SeamarkError | undefined {
@@ -39,7 +39,9 @@ export function front({ context, guard, handler }: FrontOptions) {
     if (!stage.draining && request.method === 'GET' && guard(request.headers.host)) {
       const answer = answers.get(url)
       if (answer !== undefined) {
-        counters[sendAnswer(request, response, answer)].count++
+        const status = sendAnswer(request, response, answer)
+        counters[status].count++
+        log.debug({ method: 'GET', url, status }, 'answered')
         return
       }
     }
@@ -49,6 +51,7 @@ export function front({ context, guard, handler }: FrontOptions) {
       return
     }
     metrics.answered(request.method!, 'none', error.status).count++
+    log.debug({ method: request.method, url: url.slice(0, 200), status: error.status }, 'refused')
     refuse(response, error)
   }
 }

@@ -14,6 +14,8 @@ interface Page {
 export class History {
   readonly #bound: number
   #pages: Page[] = []
+  /** Pages at the beginning that are forgotten, and not yet removed: removing moves all the others. */
+  #forgotten = 0
   #size = 0
   /** The revision before the oldest page: who has seen it has missed no more than the pages. */
   #base: Revision
@@ -27,13 +29,15 @@ export class History {
   add(revision: Revision, touched: ReadonlyMap<string, Touched>): void {
     this.#pages.push({ revision, touched })
     this.#size += touched.size
-    let over = 0
-    while (this.#size > this.#bound && over < this.#pages.length) {
-      const { revision, touched } = this.#pages[over++]!
-      this.#base = revision
-      this.#size -= touched.size
+    while (this.#size > this.#bound) {
+      const oldest = this.#pages[this.#forgotten++]!
+      this.#base = oldest.revision
+      this.#size -= oldest.touched.size
     }
-    if (over > 0) this.#pages.splice(0, over)
+    if (this.#forgotten > this.#pages.length / 2) {
+      this.#pages = this.#pages.slice(this.#forgotten)
+      this.#forgotten = 0
+    }
   }
 
   /** What was touched after `revision`; `undefined` when that is not known any more, or not yet. */
@@ -47,6 +51,7 @@ export class History {
 
   clear(base: Revision): void {
     this.#pages = []
+    this.#forgotten = 0
     this.#size = 0
     this.#base = base
   }

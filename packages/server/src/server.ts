@@ -102,6 +102,7 @@ export async function server(options: ServerOptions): Promise<Server> {
     catalog: replica,
     clock,
     bounds,
+    log: logger,
     checkPolicy,
     metrics,
     census,
@@ -134,7 +135,7 @@ export async function server(options: ServerOptions): Promise<Server> {
   let app: FastifyInstance
   let http: HttpServer
   try {
-    app = await application(context, logger, (handler) => {
+    app = await application(context, (handler) => {
       const guard = hostGuard({ host, allowedHosts })
       return httpServer(bounds, front({ context, guard, handler }))
     })
@@ -207,10 +208,9 @@ function httpServer(bounds: Bounds, handler: Handler): HttpServer {
 
 async function application(
   context: Context,
-  logger: Logger,
   serverFactory: (handler: Handler) => HttpServer,
 ): Promise<FastifyInstance> {
-  const { bounds, metrics, stage } = context
+  const { bounds, log, metrics, stage } = context
   const app: FastifyInstance = fastify({
     serverFactory,
     bodyLimit: bounds.bodyBytes,
@@ -224,7 +224,7 @@ async function application(
   app.setErrorHandler((error, request, reply) => {
     const answer = seamarkError(error)
     if (answer.status >= 500)
-      logger.error({ err: answer.cause ?? answer, method: request.method, url: request.url }, answer.message)
+      log.error({ err: answer.cause ?? answer, method: request.method, url: request.url }, answer.message)
     return reply.code(answer.status).headers(errorHeaders(answer)).send(errorJson(answer))
   })
   app.setNotFoundHandler((request) => {
@@ -240,7 +240,7 @@ async function application(
   })
   app.addHook('onResponse', (request, reply, done) => {
     metrics.answered(request.method, request.routeOptions.url ?? 'none', reply.statusCode).count++
-    logger.debug({ method: request.method, url: request.url, status: reply.statusCode }, 'answered')
+    log.debug({ method: request.method, url: request.url, status: reply.statusCode }, 'answered')
     done()
   })
   await openapi(app)
