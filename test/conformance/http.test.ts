@@ -7,7 +7,7 @@ import { type Clock, type Engine, memory } from '@seamark/core'
 import { fakeClock } from '@seamark/core/testing'
 import { lmdb } from '@seamark/lmdb'
 import { server } from '@seamark/server'
-import { line } from './line.ts'
+import { line } from '../servers/line.ts'
 
 /** What the server keeps its truth in; `reopen` ends it, and answers what comes up after. */
 interface Kept extends AsyncDisposable {

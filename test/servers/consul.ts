@@ -1,0 +1,52 @@
+import { freePort } from './free-port.ts'
+import { type ServerProgram, serverProgram } from './server-program.ts'
+
+export interface ConsulServer extends ServerProgram {
+  /** `consul://127.0.0.1:PORT` */
+  readonly url: string
+  /** Of its HTTP API. */
+  readonly port: number
+  /** Of its DNS interface. */
+  readonly dnsPort: number
+}
+
+export interface ConsulOptions {
+  /** More configuration, such as `{ acl: { enabled: true, default_policy: 'deny' } }`. */
+  readonly settings?: Readonly<Record<string, unknown>>
+}
+
+/** A Consul agent that is its own server, and keeps its data over a restart. */
+export function consulServer({ settings = {} }: ConsulOptions = {}): Promise<ConsulServer> {
+  return serverProgram('consul', async (folder) => {
+    const [http, dns, server, lan] = await Promise.all([freePort(), freePort(), freePort(), freePort()])
+    const all = {
+      data_dir: `${folder}/data`,
+      server: true,
+      bootstrap_expect: 1,
+      bind_addr: '127.0.0.1',
+      client_addr: '127.0.0.1',
+      log_level: 'WARN',
+      disable_update_check: true,
+      enable_script_checks: false,
+      limits: { http_max_conns_per_client: 1_000 },
+      performance: { raft_multiplier: 1 },
+      ports: { http, dns, server, serf_lan: lan, serf_wan: -1, grpc: -1, https: -1 },
+      ...settings,
+    }
+    return {
+      args: ['agent', '-hcl', JSON.stringify(all)],
+      ready: () => registered(http),
+      facts: { url: `consul://127.0.0.1:${http}`, port: http, dnsPort: dns },
+    }
+  })
+}
+
+/** It has a leader, and has found itself. Who may not ask for that is told so by one that is ready, too. */
+async function registered(port: number): Promise<boolean> {
+  const url = `http://127.0.0.1:${port}/v1/health/service/consul?passing`
+  const response = await fetch(url, { signal: AbortSignal.timeout(2_000) })
+  if (response.status === 403) return true
+  const nodes: unknown = await response.json()
+  const filtered = response.headers.get('x-consul-results-filtered-by-acls') === 'true'
+  return response.ok && Array.isArray(nodes) && (nodes.length === 1 || filtered)
+}
