@@ -1,44 +1,42 @@
-import { type ChildProcess, spawn } from 'node:child_process'
+import { spawn } from 'node:child_process'
+import type { Socket } from 'node:net'
 
 /**
- * Outlives this process, in a session of its own, and when this process ends, however it ends, kills the processes and
- * removes the folders that are still there.
+ * Sees to it that nothing of a server stays when the process that tests it ends, however it ends: a shell in a session
+ * of its own, which waits for that, kills the processes that it was told of, and removes the folders.
  */
+export interface Janitor {
+  minds(what: 'process' | 'folder', which: number | string): void
+  forgets(what: 'process' | 'folder', which: number | string): void
+  /** Does the work now, as if this process had ended. */
+  dismiss(): void
+}
+
 const script = `
 processes= folders=
 without() { for each in $1; do [ "$each" = "$2" ] || printf ' %s' "$each"; done; }
-while read -r verb what; do
-  case $verb in
-    process) processes="$processes $what" ;;
-    ended) processes=$(without "$processes" "$what") ;;
-    folder) folders="$folders $what" ;;
-    removed) folders=$(without "$folders" "$what") ;;
+while read -r verb what which; do
+  case "$verb $what" in
+    'minds process') processes="$processes $which" ;;
+    'minds folder') folders="$folders $which" ;;
+    'forgets process') processes=$(without "$processes" "$which") ;;
+    'forgets folder') folders=$(without "$folders" "$which") ;;
   esac
 done
-[ -z "$processes" ] || kill -9 $processes
+[ -z "$processes" ] || kill -KILL $processes
 [ -z "$folders" ] || rm -rf $folders
 `
 
-let child: ChildProcess | undefined
-
-function tell(verb: 'process' | 'ended' | 'folder' | 'removed', what: string | number): void {
-  if (child === undefined) {
-    child = spawn('sh', ['-c', script], { detached: true, stdio: ['pipe', 'ignore', 'ignore'] })
-    child.unref()
-    const pipe = child.stdin as unknown as { unref(): void }
-    pipe.unref()
+export function janitor(): Janitor {
+  const child = spawn('sh', ['-c', script], { detached: true, stdio: ['pipe', 'ignore', 'ignore'] })
+  const pipe = child.stdin as unknown as Socket
+  // It is no reason for this process to stay.
+  child.unref()
+  pipe.unref()
+  const tell = (...words: (string | number)[]) => void pipe.write(`${words.join(' ')}\n`)
+  return {
+    minds: (what, which) => tell('minds', what, which),
+    forgets: (what, which) => tell('forgets', what, which),
+    dismiss: () => void pipe.end(),
   }
-  child.stdin?.write(`${verb} ${what}\n`)
-}
-
-/** Sees to it that nothing of a server is left behind, even if its test process is killed. */
-export const janitor = {
-  minds: {
-    process: (pid: number) => tell('process', pid),
-    folder: (path: string) => tell('folder', path),
-  },
-  forgets: {
-    process: (pid: number) => tell('ended', pid),
-    folder: (path: string) => tell('removed', path),
-  },
 }

@@ -45,6 +45,7 @@ export async function line(to?: number): Promise<Line> {
         from.unpipe(to)
       },
       release() {
+        if (!holding) return
         holding = false
         if (broken) to.resetAndDestroy()
         else from.pipe(to)

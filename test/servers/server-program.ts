@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Program, type ProgramName, program } from '../../scripts/programs.js'
-import { janitor } from './janitor.ts'
+import { type Janitor, janitor } from './janitor.ts'
 
 /** A real server, as a process of its own. Disposing of it kills it and removes its data. */
 export interface ServerProgram extends AsyncDisposable {
@@ -47,6 +47,8 @@ export interface ServerProgramOptions {
   readonly user?: User | undefined
 }
 
+let sharedJanitor: Janitor | undefined
+
 const keptLog = 64 * 1024
 const patience = 30_000
 /** Of a port that someone else took first, or of the last one's children that are not gone yet. */
@@ -61,8 +63,10 @@ export async function serverProgram<Facts extends object>(
   const found = program(name)
   if (found === undefined) throw new Error(`${name} is not installed: npm run engines:install ${name}`)
   const { file, args, env } = found
+  sharedJanitor ??= janitor()
+  const cleaner = sharedJanitor
   const folder = mkdtempSync(join(tmpdir(), `seamark-${name}-`))
-  janitor.minds.folder(folder)
+  cleaner.minds('folder', folder)
   if (user) chownSync(folder, user.uid, user.gid)
 
   let planned: Plan<Facts>
@@ -87,13 +91,13 @@ export async function serverProgram<Facts extends object>(
       })
     }
     const { pid } = started
-    if (pid !== undefined) janitor.minds.process(pid)
+    if (pid !== undefined) cleaner.minds('process', pid)
     started.on('error', (error) => {
       log += `\n${error.message}`
     })
     ended = new Promise<void>((resolve) => {
       started.once('close', () => {
-        if (pid !== undefined) janitor.forgets.process(pid)
+        if (pid !== undefined) cleaner.forgets('process', pid)
         if (child === started) child = undefined
         resolve()
       })
@@ -161,7 +165,7 @@ export async function serverProgram<Facts extends object>(
     async [Symbol.asyncDispose]() {
       await self.kill()
       rmSync(folder, { recursive: true, force: true })
-      janitor.forgets.folder(folder)
+      cleaner.forgets('folder', folder)
     },
   }
 

@@ -1,0 +1,72 @@
+import { existsSync, readdirSync, readlinkSync } from 'node:fs'
+import { expect, it } from 'vitest'
+import type { ProgramName } from '../../scripts/programs.js'
+import { consulServer } from './consul.ts'
+import { dnsServer } from './dns.ts'
+import { engineTests } from './engine-tests.ts'
+import { etcdCluster, etcdServer } from './etcd.ts'
+import { postgresServer } from './postgres.ts'
+import { redisServer } from './redis.ts'
+import type { ServerProgram } from './server-program.ts'
+import { zookeeperServer } from './zookeeper.ts'
+
+const servers: [ProgramName, () => Promise<ServerProgram & { url: string; port: number }>][] = [
+  ['etcd', etcdServer],
+  ['zookeeper', zookeeperServer],
+  ['consul', consulServer],
+  ['redis', redisServer],
+  ['postgres', postgresServer],
+  ['dns', dnsServer],
+]
+
+/** The processes that work in a folder or below; known on Linux only. */
+function processesIn(folder: string): string[] {
+  if (!existsSync('/proc/self/cwd')) return []
+  return readdirSync('/proc').filter((name) => {
+    try {
+      return readlinkSync(`/proc/${name}/cwd`).startsWith(folder)
+    } catch {
+      return false
+    }
+  })
+}
+
+for (const [name, start] of servers) {
+  engineTests(name, () => {
+    it('is killed, comes back where it was, and leaves nothing behind', async () => {
+      const server = await start()
+      try {
+        expect(server.url).toContain(`127.0.0.1:${server.port}`)
+        await server.kill()
+        expect(server.running).toBe(false)
+        expect(processesIn(server.folder)).toEqual([])
+        await server.start()
+        expect(server.running).toBe(true)
+      } finally {
+        await server[Symbol.asyncDispose]()
+      }
+      expect(processesIn(server.folder)).toEqual([])
+      expect(existsSync(server.folder)).toBe(false)
+    })
+  })
+}
+
+engineTests('etcd', () => {
+  it('is three that elect another leader when theirs is killed', async () => {
+    const cluster = await etcdCluster()
+    try {
+      const first = await cluster.leader()
+      await first.kill()
+      expect(await cluster.leader()).not.toBe(first)
+    } finally {
+      await cluster[Symbol.asyncDispose]()
+    }
+  })
+})
+
+engineTests('redis', () => {
+  it('tells what it printed when it does not start', async () => {
+    const failing = redisServer({ args: ['--no-such-setting', 'yes'] })
+    await expect(failing).rejects.toThrow(/^redis ended before it was ready:\n.*no-such-setting/s)
+  })
+})
