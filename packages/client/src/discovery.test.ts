@@ -170,13 +170,12 @@ describe('finding', () => {
   test('shares one wait among all who ask while it starts, and one connection among all services', async () => {
     const port = await freePort()
     const client = discovery(`http://127.0.0.1:${port}`, { wait: '20s' })
-    const finds = Array.from({ length: 200 }, (_, n) => client.find(`service-${n % 20}`))
+    const finds = Promise.allSettled(Array.from({ length: 200 }, (_, n) => client.find(`service-${n % 20}`)))
     const running = await registry(port)
     const writer = discovery(running.url)
     for (let n = 0; n < 20; n++) await writer.announce({ ...api, name: `service-${n}` })
-    const results = await Promise.allSettled(finds)
     // Those who came before the instances were told so at once; nobody waited in vain.
-    for (const result of results)
+    for (const result of await finds)
       if (result.status === 'rejected') expect(result.reason).toMatchObject({ code: 'service_not_found' })
     const found = await Promise.all(Array.from({ length: 20 }, (_, n) => client.waitFor(`service-${n}`)))
     expect(found).toHaveLength(20)
