@@ -43,7 +43,10 @@ export interface Batch {
   readonly changes: readonly Change[]
 }
 
-/** The readable half. Plain DNS is only this. */
+/**
+ * The readable half. Plain DNS is only this. Once it is disposed of, whatever is under way and whatever is asked throws
+ * `closed`.
+ */
 export interface Source extends AsyncDisposable {
   /** Changes are pushed, or polled for every so many ms. */
   readonly freshness: 'push' | number
@@ -75,7 +78,10 @@ export interface RegisterOptions {
   readonly ttl?: number
 }
 
-/** The writable half. A promise that resolves means: done, and kept as durably as the engine keeps anything. */
+/**
+ * The writable half. A promise that resolves means: done, and kept as durably as the engine keeps anything. Disposing of it
+ * ends no lease: they are the truth's, not the handle's.
+ */
 export interface Registry extends AsyncDisposable {
   readonly terms: Terms
   /**
@@ -100,8 +106,8 @@ export interface Registry extends AsyncDisposable {
    */
   report(key: InstanceKey, reports: readonly CheckReport[]): Promise<Revision>
   /**
-   * Claims a name of the lease's service, if it is free or this lease's already. `undefined`: another lease holds it.
-   * Throws `lease_lost`.
+   * Claims a name (of the wide rule, see `names.ts`) of the lease's service, if it is free or this lease's already.
+   * `undefined`: another lease holds it. Throws `lease_lost`, `invalid_field`.
    */
   claim(name: string, lease: Lease): Promise<Claim | undefined>
 }
@@ -124,7 +130,7 @@ export interface Lease extends AsyncDisposable {
   renew(): Promise<void>
 }
 
-/** A claim held. It ends with its lease; disposing of it releases it earlier. */
+/** A claim held. It ends with its lease, and is gone once the instance is; disposing of it releases it earlier. */
 export interface Claim extends AsyncDisposable {
   readonly holder: Holder
   /** At which the claim is visible to watchers. */
