@@ -210,7 +210,8 @@ describe('finding', () => {
 
   test('is over once the discovery is closed', async () => {
     const client = discovery('memory:')
-    client.service('api')
+    await client.announce(api)
+    await client.find('api')
     await client.close()
     await expect(client.find('api')).rejects.toMatchObject({ code: 'closed' })
     await expect(client.find('www')).rejects.toMatchObject({ code: 'closed' })

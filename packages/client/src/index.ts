@@ -1,4 +1,16 @@
-export type { Duration } from '@seamark/core'
+export {
+  type CheckInput,
+  type Duration,
+  type Entry,
+  type ErrorCode,
+  type HealthStatus,
+  type Instance,
+  isSeamarkError,
+  type Notice,
+  type Notify,
+  SeamarkError,
+  type Snapshot,
+} from '@seamark/core'
 export type { Announcement } from './announcement.ts'
 export { type ConnectOptions, connect } from './connect.ts'
 export type { AnnounceOptions, Discovery } from './discovery.ts'

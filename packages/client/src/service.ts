@@ -19,6 +19,7 @@ import { type Dispatcher, type RequestInit, type Response, fetch as undiciFetch 
 import { absence } from './absence.ts'
 import { type Endpoint, endpoint } from './endpoint.ts'
 import { held } from './held.ts'
+import { isNotConnected } from './not-connected.ts'
 
 /** Which instances are wanted: a version range, tags (all of them), a zone, pairs of metadata. */
 export type Filter = Omit<Selection, 'health'>
@@ -48,16 +49,6 @@ const mostSelections = 100
 const mostTries = 3
 /** RFC 9110, 9.2.2. */
 const idempotent = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE', 'TRACE'])
-/** What goes wrong before a byte of a request is sent. */
-const notConnected = new Set([
-  'ECONNREFUSED',
-  'EHOSTUNREACH',
-  'ENETUNREACH',
-  'ENETDOWN',
-  'ENOTFOUND',
-  'EAI_AGAIN',
-  'UND_ERR_CONNECT_TIMEOUT',
-])
 
 type Choose = () => Endpoint | undefined
 
@@ -264,6 +255,7 @@ export class Service {
   /** Nothing more will come; `error` says why. */
   end(error: unknown): void {
     this.#ended ??= error
+    this.#warm = false
     for (const listener of [...this.#listeners]) listener()
   }
 
@@ -282,17 +274,16 @@ export class Service {
     const reason = failure instanceof Error ? ` ${failure.message}` : ''
     return new SeamarkError(
       'engine_unavailable',
-      `Nothing is known of ${displayName(this.key)}: the registry was not reached within ${waited} ms, and no snapshot is on disk.${reason}`,
+      `Nothing is known of ${displayName(this.key)}: the registry was not reached within ${waited} ms, and no snapshot of it is on disk.${reason}`,
       { cause: failure },
     )
   }
 }
 
 function isRepeatable({ method = 'GET', body, signal }: RequestInit, error: unknown): boolean {
-  const cause = error instanceof Error ? (error.cause as NodeJS.ErrnoException | undefined) : undefined
+  const cause = error instanceof Error ? error.cause : undefined
   // Aborted by the caller, or refused before it was a request.
   if (signal?.aborted || cause === undefined) return false
   if (typeof body === 'object' && body !== null && Symbol.asyncIterator in body) return false
-  const codes = cause instanceof AggregateError ? cause.errors.map((each) => each?.code) : [cause.code]
-  return codes.every((code) => notConnected.has(code)) || idempotent.has(method.toUpperCase())
+  return isNotConnected(cause) || idempotent.has(method.toUpperCase())
 }

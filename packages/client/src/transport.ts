@@ -9,6 +9,7 @@ import {
   type Timer,
 } from '@seamark/core'
 import { Pool } from 'undici'
+import { isNotConnected } from './not-connected.ts'
 
 export interface TransportOptions {
   readonly clock?: Clock
@@ -56,19 +57,7 @@ interface Failure {
 /** Milliseconds after which a client that had to leave its server looks whether it is back; half to one and a half of it. */
 const homecoming = 30_000
 
-/** What is thrown before a byte of the request is on its way. */
-const notConnected = new Set([
-  'ECONNREFUSED',
-  'EHOSTUNREACH',
-  'ENETUNREACH',
-  'ENETDOWN',
-  'EADDRNOTAVAIL',
-  'ENOTFOUND',
-  'EAI_AGAIN',
-  'UND_ERR_CONNECT_TIMEOUT',
-])
-
-/** The server's own words for "ask another one"; the first two promise that nothing was changed. */
+/** The server's own words for "ask another one", and those of them that promise that nothing was changed. */
 const elsewhere: ReadonlySet<ErrorCode> = new Set(['engine_unavailable', 'draining', 'timeout', 'too_many'])
 const unchanged: ReadonlySet<ErrorCode> = new Set(['engine_unavailable', 'draining', 'too_many'])
 
@@ -323,10 +312,7 @@ function asFailure(server: Server, error: unknown): Failure | undefined {
   if (!(error instanceof Error)) return undefined
   if (isSeamarkError(error))
     return elsewhere.has(error.code) ? { server, error, uncertain: !unchanged.has(error.code) } : undefined
-  const { code } = error as NodeJS.ErrnoException
-  // Node tries all addresses of a name, and then says what came of each.
-  const codes = error instanceof AggregateError ? error.errors.map((each) => each?.code) : [code]
-  return { server, error, uncertain: !codes.every((each) => notConnected.has(each)) }
+  return { server, error, uncertain: !isNotConnected(error) }
 }
 
 function unavailable({ method, path }: Request, failures: readonly Failure[]): SeamarkError {
