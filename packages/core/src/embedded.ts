@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto'
 import { changedService, type EntryChange } from './change.ts'
 import { type Clock, systemClock } from './clock.ts'
 import { isSeamarkError, leaseLost, SeamarkError } from './errors.ts'
@@ -22,6 +21,7 @@ import type {
   Revision,
   Terms,
 } from './ports.ts'
+import { token } from './token.ts'
 
 export interface EmbeddedOptions {
   /** Default the system's. */
@@ -161,7 +161,7 @@ class Embedded implements Engine {
         createdRevision: former?.entry.createdRevision ?? revision,
         modifiedRevision: revision,
       })
-      const held = new Held(entry, randomBytes(16).toString('base64url'), ttl)
+      const held = new Held(entry, token(), ttl)
       this.#set(transaction, room.held, instance.id, held)
       this.#set(transaction, this.#tokens, held.token, held)
       transaction.begun.push(held)

@@ -84,3 +84,4 @@ export type {
 export { healthy, type Selection, select, versionRange } from './selection.ts'
 export type { Snapshot } from './snapshot.ts'
 export { storedInstance } from './stored.ts'
+export { token } from './token.ts'
