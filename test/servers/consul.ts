@@ -1,11 +1,14 @@
 import { freePort } from './free-port.ts'
 import { type ServerProgram, serverProgram } from './server-program.ts'
+import { tls } from './tls.ts'
 
 export interface ConsulServer extends ServerProgram {
   /** `consul://127.0.0.1:PORT` */
   readonly url: string
   /** Of its HTTP API. */
   readonly port: number
+  /** Of its HTTP API over TLS, with the certificate of `tls.ts`. */
+  readonly securePort: number
   /** Of its DNS interface. */
   readonly dnsPort: number
 }
@@ -18,7 +21,13 @@ export interface ConsulOptions {
 /** A Consul agent that is its own server, and keeps its data over a restart. */
 export function consulServer({ settings = {} }: ConsulOptions = {}): Promise<ConsulServer> {
   return serverProgram('consul', async (folder) => {
-    const [http, dns, server, lan] = await Promise.all([freePort(), freePort(), freePort(), freePort()])
+    const [http, https, dns, server, lan] = await Promise.all([
+      freePort(),
+      freePort(),
+      freePort(),
+      freePort(),
+      freePort(),
+    ])
     const all = {
       data_dir: `${folder}/data`,
       server: true,
@@ -29,14 +38,16 @@ export function consulServer({ settings = {} }: ConsulOptions = {}): Promise<Con
       disable_update_check: true,
       enable_script_checks: false,
       limits: { http_max_conns_per_client: 1_000 },
+      cert_file: tls.certificate,
+      key_file: tls.key,
       performance: { raft_multiplier: 1 },
-      ports: { http, dns, server, serf_lan: lan, serf_wan: -1, grpc: -1, https: -1 },
+      ports: { http, dns, server, serf_lan: lan, serf_wan: -1, grpc: -1, https },
       ...settings,
     }
     return {
       args: ['agent', '-hcl', JSON.stringify(all)],
       ready: () => registered(http),
-      facts: { url: `consul://127.0.0.1:${http}`, port: http, dnsPort: dns },
+      facts: { url: `consul://127.0.0.1:${http}`, port: http, securePort: https, dnsPort: dns },
     }
   })
 }

@@ -1,5 +1,6 @@
 import { freePort } from './free-port.ts'
 import { type ServerProgram, serverProgram } from './server-program.ts'
+import { tls } from './tls.ts'
 
 export interface EtcdServer extends ServerProgram {
   /** `etcd://127.0.0.1:PORT` */
@@ -18,27 +19,31 @@ export interface EtcdCluster extends AsyncDisposable {
 export interface EtcdOptions {
   /** More arguments for etcd, such as `--auth-token=…`. */
   readonly args?: readonly string[]
+  /** Whether clients have to use TLS, with the certificate of `tls.ts`. Default: no. */
+  readonly secure?: boolean
 }
 
 interface Place {
   readonly name: string
   readonly client: number
   readonly peer: number
+  /** Answers questions of its health in plain HTTP. */
+  readonly metrics: number
 }
 
 /** One etcd server, a cluster by itself. */
-export async function etcdServer({ args = [] }: EtcdOptions = {}): Promise<EtcdServer> {
+export async function etcdServer(options: EtcdOptions = {}): Promise<EtcdServer> {
   const place = await newPlace('solo')
-  return member(place, [place], args)
+  return member(place, [place], options)
 }
 
 /** Three etcd servers, or as many as wanted, as one cluster. */
 export async function etcdCluster({
   size = 3,
-  args = [],
+  ...options
 }: EtcdOptions & { size?: number } = {}): Promise<EtcdCluster> {
   const places = await Promise.all(Array.from({ length: size }, (_, at) => newPlace(`member${at + 1}`)))
-  const started = await Promise.allSettled(places.map((place) => member(place, places, args)))
+  const started = await Promise.allSettled(places.map((place) => member(place, places, options)))
   const members = started.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []))
   const self: EtcdCluster = {
     url: `etcd://${members.map(({ port }) => `127.0.0.1:${port}`).join(',')}`,
@@ -60,22 +65,24 @@ export async function etcdCluster({
 }
 
 async function newPlace(name: string): Promise<Place> {
-  const [client, peer] = await Promise.all([freePort(), freePort()])
-  return { name, client, peer }
+  const [client, peer, metrics] = await Promise.all([freePort(), freePort(), freePort()])
+  return { name, client, peer, metrics }
 }
 
 function member(
-  { name, client, peer }: Place,
+  { name, client, peer, metrics }: Place,
   all: readonly Place[],
-  more: readonly string[],
+  { args: more = [], secure = false }: EtcdOptions,
 ): Promise<EtcdServer> {
-  const own = `http://127.0.0.1:${client}`
+  const own = `${secure ? 'https' : 'http'}://127.0.0.1:${client}`
   const cluster = all.map((each) => `${each.name}=http://127.0.0.1:${each.peer}`)
   const args = [
     `--name=${name}`,
     '--data-dir=data',
     `--listen-client-urls=${own}`,
     `--advertise-client-urls=${own}`,
+    `--listen-metrics-urls=http://127.0.0.1:${metrics}`,
+    ...(secure ? [`--cert-file=${tls.certificate}`, `--key-file=${tls.key}`] : []),
     `--listen-peer-urls=http://127.0.0.1:${peer}`,
     `--initial-advertise-peer-urls=http://127.0.0.1:${peer}`,
     `--initial-cluster=${cluster.join(',')}`,
@@ -90,7 +97,7 @@ function member(
   ]
   return serverProgram('etcd', () => ({
     args,
-    ready: () => health(client),
+    ready: () => health(metrics),
     facts: { url: `etcd://127.0.0.1:${client}`, port: client },
   }))
 }

@@ -65,7 +65,8 @@ export async function serverProgram<Facts extends object>(
   const { file, args, env } = found
   sharedJanitor ??= janitor()
   const cleaner = sharedJanitor
-  const folder = mkdtempSync(join(tmpdir(), `seamark-${name}-`))
+  // A temporary folder of our own may be closed to another user.
+  const folder = mkdtempSync(join(user ? '/tmp' : tmpdir(), `seamark-${name}-`))
   cleaner.minds('folder', folder)
   if (user) chownSync(folder, user.uid, user.gid)
 

@@ -1,4 +1,6 @@
-import { existsSync, readdirSync, readlinkSync } from 'node:fs'
+import { once } from 'node:events'
+import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import { connect } from 'node:tls'
 import { expect, it } from 'vitest'
 import type { ProgramName } from '../../scripts/programs.js'
 import { consulServer } from './consul.ts'
@@ -8,6 +10,7 @@ import { etcdCluster, etcdServer } from './etcd.ts'
 import { postgresServer } from './postgres.ts'
 import { redisServer } from './redis.ts'
 import type { ServerProgram } from './server-program.ts'
+import { tls } from './tls.ts'
 import { zookeeperServer } from './zookeeper.ts'
 
 const servers: [ProgramName, () => Promise<ServerProgram & { url: string; port: number }>][] = [
@@ -47,6 +50,29 @@ for (const [name, start] of servers) {
       }
       expect(processesIn(server.folder)).toEqual([])
       expect(existsSync(server.folder)).toBe(false)
+    })
+  })
+}
+
+const secured: [ProgramName, () => Promise<ServerProgram & { port: number; securePort?: number }>][] = [
+  ['etcd', () => etcdServer({ secure: true })],
+  ['redis', () => redisServer({ secure: true })],
+  ['consul', consulServer],
+]
+
+for (const [name, start] of secured) {
+  engineTests(name, () => {
+    it('shows its certificate', async () => {
+      const server = await start()
+      const { port, securePort = port } = server
+      try {
+        const socket = connect({ port: securePort, host: '127.0.0.1', ca: readFileSync(tls.ca) })
+        await once(socket, 'secureConnect')
+        expect(socket.authorized).toBe(true)
+        socket.destroy()
+      } finally {
+        await server[Symbol.asyncDispose]()
+      }
     })
   })
 }
