@@ -1,6 +1,7 @@
 import { defineConfig } from 'vitest/config'
 
-const conditions = ['seamark:source', 'node', 'import', 'default']
+// Not `import`: test processes get these for `require` as well, which would find modules where it needs CommonJS.
+const conditions = ['seamark:source', 'node']
 
 export default defineConfig({
   resolve: { conditions },
