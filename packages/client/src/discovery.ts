@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { networkInterfaces } from 'node:os'
 import {
+  type Announcement,
   type Batch,
   type Catalog,
   type CheckInput,
@@ -9,10 +10,12 @@ import {
   checkNamespaceLabels,
   type Duration,
   type Engine,
+  held,
   type Instance,
   type InstanceInput,
   instance,
   invalidField,
+  KeptAnnouncement,
   milliseconds,
   type Notify,
   SeamarkError,
@@ -21,19 +24,17 @@ import {
   type Snapshot,
   type Source,
   serviceId,
+  Wakeups,
   watchingCatalog,
 } from '@seamark/core'
 import { Agent } from 'undici'
 import { advertisedAddress } from './advertised-address.ts'
-import { type Announcement, KeptAnnouncement } from './announcement.ts'
 import { departWithProcess } from './departures.ts'
 import type { Endpoint } from './endpoint.ts'
 import type { Farewell } from './farewell.ts'
-import { held } from './held.ts'
 import { HttpEngine } from './http.ts'
 import { type Filter, Service, type ServiceHost, type WaitOptions } from './service.ts'
 import { SnapshotFile, type StoredService } from './snapshot-file.ts'
-import { Wakeups } from './wakeups.ts'
 
 export interface AnnounceOptions {
   /** The service: a DNS label. */

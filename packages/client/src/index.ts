@@ -1,4 +1,5 @@
 export {
+  type Announcement,
   type CheckInput,
   type Duration,
   type Entry,
@@ -11,7 +12,6 @@ export {
   SeamarkError,
   type Snapshot,
 } from '@seamark/core'
-export type { Announcement } from './announcement.ts'
 export { type ConnectOptions, connect } from './connect.ts'
 export type { AnnounceOptions, Discovery } from './discovery.ts'
 export type { Endpoint } from './endpoint.ts'

@@ -5,6 +5,7 @@ import {
   displayName,
   type Entry,
   healthy,
+  held,
   invalidField,
   isSeamarkError,
   milliseconds,
@@ -18,7 +19,6 @@ import {
 import { type Dispatcher, type RequestInit, type Response, fetch as undiciFetch } from 'undici'
 import { absence } from './absence.ts'
 import { type Endpoint, endpoint } from './endpoint.ts'
-import { held } from './held.ts'
 import { isNotConnected } from './not-connected.ts'
 
 /** Which instances are wanted: a version range, tags (all of them), a zone, pairs of metadata. */

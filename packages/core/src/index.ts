@@ -1,3 +1,4 @@
+export { type Announcement, type AnnouncementOptions, KeptAnnouncement } from './announcement.ts'
 export { Backoff, type BackoffOptions } from './backoff.ts'
 export type { Balancer, Choice } from './balancer.ts'
 export { weightedRandom } from './balancers/weighted-random.ts'
@@ -34,6 +35,7 @@ export {
   registeredHealth,
   reported,
 } from './health.ts'
+export { held } from './held.ts'
 export {
   type CheckDefinition,
   type CheckInput,
@@ -81,7 +83,9 @@ export type {
   Source,
   Terms,
 } from './ports.ts'
+export { rendezvous } from './rendezvous.ts'
 export { healthy, type Selection, select, versionRange } from './selection.ts'
 export type { Snapshot } from './snapshot.ts'
 export { storedInstance } from './stored.ts'
 export { token } from './token.ts'
+export { Wakeups } from './wakeups.ts'

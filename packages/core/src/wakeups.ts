@@ -1,4 +1,4 @@
-import type { Clock, Timer } from '@seamark/core'
+import type { Clock, Timer } from './clock.ts'
 
 interface Wakeup {
   readonly at: number

@@ -1,5 +1,5 @@
-import { fakeClock } from '@seamark/core/testing'
 import { expect, test } from 'vitest'
+import { fakeClock } from './fake-clock.ts'
 import { Wakeups } from './wakeups.ts'
 
 test('wakes inside the window that was asked for', async () => {

@@ -1,7 +1,10 @@
-import { type Engine, instance, memory, type Notice, type RegisterOptions, SeamarkError } from '@seamark/core'
-import { type FakeClock, fakeClock } from '@seamark/core/testing'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { KeptAnnouncement } from './announcement.ts'
+import { SeamarkError } from './errors.ts'
+import { type FakeClock, fakeClock } from './fake-clock.ts'
+import { instance } from './instance.ts'
+import { memory } from './memory.ts'
+import type { Engine, Notice, RegisterOptions } from './ports.ts'
 import { Wakeups } from './wakeups.ts'
 
 const ttl = 6_000

@@ -1,16 +1,10 @@
-import {
-  Backoff,
-  type Clock,
-  displayName,
-  type Engine,
-  type Instance,
-  isSeamarkError,
-  type Lease,
-  type Notify,
-  SeamarkError,
-  sleep,
-} from '@seamark/core'
+import { Backoff } from './backoff.ts'
+import { type Clock, sleep } from './clock.ts'
+import { isSeamarkError, SeamarkError } from './errors.ts'
 import { held } from './held.ts'
+import type { Instance } from './instance.ts'
+import { displayName } from './names.ts'
+import type { Lease, Notify, Registry } from './ports.ts'
 import type { Wakeups } from './wakeups.ts'
 
 /** An instance that is kept registered until this is closed. */
@@ -28,7 +22,7 @@ export interface Announcement extends AsyncDisposable {
 }
 
 export interface AnnouncementOptions {
-  readonly engine: Engine
+  readonly engine: Pick<Registry, 'register' | 'release'>
   readonly clock: Clock
   readonly notify: Notify
   readonly wakeups: Wakeups
