@@ -15,7 +15,6 @@ import {
 } from 'node:fs'
 import { userInfo } from 'node:os'
 import { dirname, join, relative } from 'node:path'
-import { run } from './step.js'
 
 const keyring = '/usr/share/keyrings/debian-archive-keyring.gpg'
 
@@ -56,8 +55,7 @@ export function debian(parent, suite) {
   const archives = join(work, 'archives')
   const options = ['-qq', ...Object.entries(settings).flatMap(([key, value]) => ['-o', `${key}=${value}`])]
   /** @param {readonly string[]} args */
-  const apt = (...args) =>
-    run('apt-get', [...options, ...args], { cwd: archives, stdio: ['ignore', 'ignore', 'inherit'] })
+  const apt = (...args) => run('apt-get', [...options, ...args], archives)
   apt('--error-on=any', 'update')
 
   return {
@@ -72,13 +70,26 @@ export function debian(parent, suite) {
       else apt('download', ...packages)
       const folder = mkdtempSync(join(work, 'unpacked-'))
       for (const archive of readdirSync(archives).filter((name) => name.endsWith('.deb'))) {
-        run('dpkg-deb', ['-x', join(archives, archive), folder])
+        run('dpkg-deb', ['-x', join(archives, archive), folder], archives)
         rmSync(join(archives, archive))
       }
       keepLinksInside(folder)
       return folder
     },
   }
+}
+
+/**
+ * @param {string} command
+ * @param {readonly string[]} args
+ * @param {string} cwd
+ */
+function run(command, args, cwd) {
+  const { error, status, stderr } = spawnSync(command, args, {
+    cwd,
+    encoding: 'utf8',
+  })
+  if (error ?? status !== 0) throw new Error(`${command} failed: ${(stderr ?? '').trim()}`, { cause: error })
 }
 
 /**

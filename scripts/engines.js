@@ -10,11 +10,12 @@ import { program, programIn, programNames, programs, toolFolder } from './progra
 /** @typedef {import('./programs.js').Known} Known */
 /** @typedef {import('./programs.js').ProgramName} ProgramName */
 
-/** @type {ProgramName[]} */
-const wanted = process.argv.length > 2 ? process.argv.slice(2).map(named) : programNames
+const apt = hasApt()
+const all = programNames.filter((name) => apt || programs[name].commands.length > 0)
+const wanted = process.argv.length > 2 ? process.argv.slice(2).map(named) : all
 const missing = wanted.filter((name) => !works(program(name)))
 
-if (missing.length > 0 && !hasApt()) {
+if (missing.length > 0 && !apt) {
   const commands = missing.map((name) => `  ${name}: ${programs[name].commands.join(' or ')}\n`)
   end(`This works on Debian and its relatives only. Elsewhere, install these so that they are on the PATH:
 ${commands.join('')}`)
@@ -22,23 +23,36 @@ ${commands.join('')}`)
 
 /** @type {Map<string | undefined, ReturnType<typeof debian>>} */
 const releases = new Map()
-for (const name of missing) {
+const failed = missing.filter((name) => {
+  console.log(`Downloading ${name} …`)
+  try {
+    install(name)
+    return false
+  } catch (error) {
+    console.error(error instanceof Error ? error.message : error)
+    return true
+  }
+})
+
+if (failed.length > 0) end(`Not installed: ${failed.join(', ')}.`)
+console.log(
+  missing.length > 0 ? `Ready: ${wanted.join(', ')}.` : `Nothing to do: ${wanted.join(', ')} are there.`,
+)
+
+/** @param {ProgramName} name */
+function install(name) {
   /** @type {Known} */
   const { packages, suite } = programs[name]
-  console.log(`Downloading ${name} …`)
   const target = toolFolder(name)
   mkdirSync(dirname(target), { recursive: true })
   const release = releases.get(suite) ?? debian(dirname(target), suite)
   releases.set(suite, release)
   const unpacked = release.unpack(packages)
-  if (!works(programIn(unpacked, name))) end(`${name} was unpacked, but does not run on this machine.`)
+  if (!works(programIn(unpacked, name)))
+    throw new Error(`${name} was unpacked, but does not run on this machine.`)
   rmSync(target, { recursive: true, force: true })
   renameSync(unpacked, target)
 }
-
-console.log(
-  missing.length > 0 ? `Ready: ${wanted.join(', ')}.` : `Nothing to do: ${wanted.join(', ')} are there.`,
-)
 
 /**
  * @param {string} name

@@ -14,7 +14,8 @@ import { root } from './step.js'
 
 /**
  * @typedef {object} Known
- * @property {readonly string[]} commands any of which will do; the first is the one that `packages` bring
+ * @property {readonly string[]} commands any of which will do; the first is the one that `packages` bring. None: only
+ *   those will do
  * @property {readonly string[]} packages of Debian
  * @property {string} [suite] the release of Debian that has them; default this machine's own
  * @property {readonly string[]} [version] the arguments that make it print its version, and end; default `--version`
@@ -24,13 +25,27 @@ import { root } from './step.js'
 /** Where installed packages keep their programs, not all of which are on everyone's PATH. */
 const usual = ['usr/bin', 'usr/sbin']
 
-/** By the engine that needs it. */
+/** By the engine that needs it; for further versions of a server, that and the version. */
 export const programs = /** @satisfies {Record<string, Known>} */ ({
   etcd: { commands: ['etcd'], packages: ['etcd-server'] },
   zookeeper: {
     commands: ['zkServer.sh', 'zkServer'],
     packages: ['libzookeeper-java', 'default-jre-headless'],
     version: ['version'],
+  },
+  // Java is any that is there already, and these are for any machine.
+  'zookeeper-3.9': {
+    commands: [],
+    packages: [
+      'libzookeeper-java',
+      'libslf4j-java',
+      'libdropwizard-metrics-java',
+      'libsnappy-java',
+      'libnetty-java',
+      'libcommons-io-java',
+      'libcommons-cli-java',
+    ],
+    suite: 'trixie',
   },
   // Debian 11 was the last with Consul (1.8.7, under the Mozilla Public License).
   consul: { commands: ['consul'], packages: ['consul'], suite: 'bullseye', version: ['version'] },
@@ -42,6 +57,14 @@ export const programs = /** @satisfies {Record<string, Known>} */ ({
 /** @typedef {keyof typeof programs} ProgramName */
 
 export const programNames = /** @type {ProgramName[]} */ (Object.keys(programs))
+
+/**
+ * @param {ProgramName} name
+ * @returns {string}
+ */
+export function engineOf(name) {
+  return name.replace(/-.*/, '')
+}
 
 /** What ZooKeeper's server loads, of all the jars that Debian's packages bring. */
 const jars = [
@@ -86,7 +109,9 @@ export function program(name) {
 export function programIn(folder, name) {
   if (!existsSync(folder)) return undefined
   const env = libraries(folder)
-  return name === 'zookeeper' ? debianZookeeper([folder, '/'], env) : first(name, places(folder, name), env)
+  if (name === 'zookeeper') return debianZookeeper([folder, '/'], env)
+  if (name === 'zookeeper-3.9') return debianZookeeper([folder], libraries(toolFolder('zookeeper')))
+  return first(name, places(folder, name), env)
 }
 
 /**
@@ -105,7 +130,9 @@ function installed(name) {
  * @returns {Program | undefined}
  */
 function debianZookeeper(roots, env = {}) {
-  const machines = roots.flatMap((folder) => expand(folder, 'usr/lib/jvm/*/bin'))
+  const machines = [toolFolder('zookeeper'), ...roots, '/'].flatMap((folder) =>
+    expand(folder, 'usr/lib/jvm/*/bin'),
+  )
   const java = executable(['java'], [...path(), ...machines])
   const classes = jars.flatMap((jar) => {
     const candidates = roots.map((folder) => join(folder, `usr/share/java/${jar}.jar`))

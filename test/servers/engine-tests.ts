@@ -1,5 +1,5 @@
 import { describe, it } from 'vitest'
-import { type ProgramName, program, programNames } from '../../scripts/programs.js'
+import { engineOf, type ProgramName, program, programNames } from '../../scripts/programs.js'
 
 /**
  * Tests that need an engine's real server. Where it is not installed they fail in CI, and are skipped elsewhere, saying
@@ -7,7 +7,7 @@ import { type ProgramName, program, programNames } from '../../scripts/programs.
  */
 export function engineTests(name: ProgramName, suite: () => void): void {
   const filter = wanted()
-  if (filter !== undefined && !filter.has(name)) {
+  if (filter !== undefined && !filter.has(engineOf(name))) {
     describe.skip(`${name} (not among ENGINES=${process.env.ENGINES})`, suite)
   } else if (program(name) !== undefined) {
     describe(name, suite)
@@ -28,8 +28,9 @@ export function engineTests(name: ProgramName, suite: () => void): void {
 function wanted(): Set<string> | undefined {
   const names = (process.env.ENGINES ?? '').split(',').flatMap((name) => name.trim() || [])
   if (names.length === 0) return undefined
-  const unknown = names.find((name) => !programNames.some((known) => known === name))
+  const engines = [...new Set(programNames.map(engineOf))]
+  const unknown = names.find((name) => !engines.includes(name))
   if (unknown !== undefined)
-    throw new Error(`ENGINES names ${JSON.stringify(unknown)}; known are ${programNames.join(', ')}.`)
+    throw new Error(`ENGINES names ${JSON.stringify(unknown)}; known are ${engines.join(', ')}.`)
   return new Set(names)
 }

@@ -154,6 +154,8 @@ export async function serverProgram<Facts extends object>(
     },
     async stop() {
       child?.kill('SIGTERM')
+      // One that is halted would never know.
+      self.resume()
       await ended
     },
     start,

@@ -16,6 +16,7 @@ import { zookeeperServer } from './zookeeper.ts'
 const servers: [ProgramName, () => Promise<ServerProgram & { url: string; port: number }>][] = [
   ['etcd', etcdServer],
   ['zookeeper', zookeeperServer],
+  ['zookeeper-3.9', () => zookeeperServer({ version: '3.9' })],
   ['consul', consulServer],
   ['redis', redisServer],
   ['postgres', postgresServer],

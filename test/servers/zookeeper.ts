@@ -11,13 +11,15 @@ export interface ZookeeperServer extends ServerProgram {
 }
 
 export interface ZookeeperOptions {
+  /** Default: the one of this machine's Debian, 3.8 in Debian 12. */
+  readonly version?: '3.9'
   /** More lines of zoo.cfg. */
   readonly settings?: Readonly<Record<string, string | number>>
 }
 
 /** One ZooKeeper server. It expires a session at the next multiple of its tick, which is 200 ms. */
-export function zookeeperServer({ settings = {} }: ZookeeperOptions = {}): Promise<ZookeeperServer> {
-  return serverProgram('zookeeper', async (folder, { args }) => {
+export function zookeeperServer({ settings = {}, version }: ZookeeperOptions = {}): Promise<ZookeeperServer> {
+  return serverProgram(version ? `zookeeper-${version}` : 'zookeeper', async (folder, { args }) => {
     const port = await freePort()
     const all = {
       dataDir: join(folder, 'data'),
