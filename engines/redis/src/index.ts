@@ -1,1 +1,1 @@
-export {}
+export { open, type RedisOptions, redis } from './redis.ts'
