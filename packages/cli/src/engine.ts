@@ -5,6 +5,8 @@ export interface OpenEngine {
   readonly engine: Engine
   /** Where its data is, for people. */
   readonly place: string
+  /** Whether other servers may use the same data at the same time. */
+  readonly shared: boolean
 }
 
 /**
@@ -17,15 +19,15 @@ export async function openEngineAt(url: string, notify: Notify): Promise<OpenEng
     const engine = await open(url, { notify })
     return {
       engine,
+      shared: false,
       place: resolve(decodeURIComponent(url.slice('lmdb:'.length).replace(/^\/\/(?=\/)/, ''))),
     }
   }
   const { openEngine } = await import('@seamark/client')
   const engine = await openEngine(url, { notify })
-  return {
-    engine,
-    place: url === 'memory:' ? 'in memory only: it ends with this process' : withoutSecrets(url),
-  }
+  return url === 'memory:'
+    ? { engine, shared: false, place: 'in memory only: it ends with this process' }
+    : { engine, shared: true, place: withoutSecrets(url) }
 }
 
 /** URLs of databases may hold a password. */

@@ -69,6 +69,10 @@ export const server = {
   ),
   host: defaulted(named('address'), '127.0.0.1', 'the address to listen on', { alias: 'bind' }),
   port: defaulted(whole(0, 65_535, 'port'), 8500, 'the port to listen on; 0 takes a free one'),
+  name: optional(
+    named('name'),
+    "what this server is called among several over one engine; default the host's name and the port",
+  ),
   insecure: defaulted(
     onOff,
     false,

@@ -1,13 +1,14 @@
 import { once } from 'node:events'
 import { createServer, type Server as HttpServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { hostname } from 'node:os'
 import { type Catalog, type Clock, catalog, type Engine, SeamarkError, systemClock } from '@seamark/core'
 import fastify, { type FastifyInstance } from 'fastify'
 import { type Logger, pino } from 'pino'
 import { AnswerCache } from './answer-cache.ts'
 import { type Bounds, defaultBounds } from './bounds.ts'
 import { Census } from './census.ts'
-import { checker } from './checks/checker.ts'
+import { type Checker, checker } from './checks/checker.ts'
 import { claims } from './claims.ts'
 import type { Context, Routes } from './context.ts'
 import { docs } from './docs.ts'
@@ -17,6 +18,7 @@ import { hostGuard, isLoopback } from './host-guard.ts'
 import { instances } from './instances.ts'
 import { jsonBody } from './json-body.ts'
 import { leases } from './leases.ts'
+import { Membership } from './membership.ts'
 import { Metrics } from './metrics.ts'
 import { type Notices, notices } from './notices.ts'
 import { openapi } from './openapi.ts'
@@ -24,6 +26,7 @@ import { probes } from './probes.ts'
 import { services } from './services.ts'
 import { status } from './status.ts'
 import { validation } from './validation.ts'
+import { version } from './version.ts'
 import { visible } from './visible.ts'
 import { Waiters } from './waiters.ts'
 import { watch } from './watch.ts'
@@ -46,6 +49,13 @@ export interface ServerOptions {
   allowCommandChecks?: boolean
   /** Lets health checks connect to other addresses than their instance's own. Default false. */
   allowForeignChecks?: boolean
+  /**
+   * Whether other servers use the engine at the same time. Then they find one another through the registry (service
+   * `server` of namespace `seamark`), and each runs its share of the health checks. Default false.
+   */
+  shared?: boolean
+  /** What this server is called among several: unique, and the same after a restart. Default the host's name and the port. */
+  name?: string
   /** Default: nothing is logged. */
   logger?: Logger
   /** Where the engine's notices arrive: they are logged and counted. Default: only the server's own. */
@@ -80,7 +90,7 @@ export interface Server extends AsyncDisposable {
 export async function server(options: ServerOptions): Promise<Server> {
   const { engine, engineName, host = '127.0.0.1', port = 8500, insecure = false, allowedHosts = [] } = options
   const { clock = systemClock, logger = pino({ level: 'silent' }), notices: hub = notices() } = options
-  const { allowCommandChecks = false, allowForeignChecks = false } = options
+  const { allowCommandChecks = false, allowForeignChecks = false, shared = false } = options
   const checkPolicy = { allowCommandChecks, allowForeignChecks }
   const bounds: Bounds = { ...defaultBounds, ...options.bounds }
   if (!isLoopback(host) && !insecure) throw notLoopback(host)
@@ -119,10 +129,12 @@ export async function server(options: ServerOptions): Promise<Server> {
     () => {}, // Closed before it was warm.
   )
 
-  const checks = checker({ engine, catalog: replica, clock, notify: hub.notify, ...checkPolicy })
+  let membership: Membership | undefined
+  let checks: Checker | undefined
 
   async function dispose(): Promise<void> {
-    await checks[Symbol.asyncDispose]()
+    await checks?.[Symbol.asyncDispose]()
+    await membership?.[Symbol.asyncDispose]()
     watchers.close()
     waiters.close()
     census.close()
@@ -148,6 +160,16 @@ export async function server(options: ServerOptions): Promise<Server> {
   }
   const { address, port: bound } = http.address() as AddressInfo
   const url = `http://${urlHost(host, address)}:${bound}`
+  if (shared)
+    membership = new Membership({
+      engine,
+      catalog: replica,
+      clock,
+      notify: hub.notify,
+      name: options.name ?? `${hostname()}:${bound}`,
+      place: { address, port: bound, version },
+    })
+  checks = checker({ engine, catalog: replica, clock, notify: hub.notify, share: membership, ...checkPolicy })
   if (!isLoopback(host))
     logger.warn(`${url} is open to everybody who reaches it: there is no access control (insecure).`)
   logger.info({ url, engine: engineName }, 'listening')

@@ -24,6 +24,10 @@ export const server = command({
     },
     { line: 'seamark server --engine memory: --port 0', does: 'for a test: a free port, and nothing kept' },
     {
+      line: 'seamark server --engine etcd://10.0.0.1,10.0.0.2,10.0.0.3',
+      does: 'one of several over one engine',
+    },
+    {
       line: 'seamark server --bind 0.0.0.0 --insecure --allow-host registry.internal',
       does: 'for a network that you trust: whoever reaches it may write',
     },
@@ -39,13 +43,14 @@ export const server = command({
       paint: paintFor(process.stderr, process.env),
     })
     const notices = seamark.notices()
-    const { engine, place } = await openEngineAt(settings.engine, notices.notify)
+    const { engine, place, shared } = await openEngineAt(settings.engine, notices.notify)
     try {
       const { host, port, insecure, allowHost, allowCommandChecks, allowForeignChecks } = settings
       const allowed = { insecure, allowedHosts: allowHost, allowCommandChecks, allowForeignChecks }
       const engineName = settings.engine.slice(0, settings.engine.indexOf(':'))
+      const member = { shared, ...(settings.name !== undefined && { name: settings.name }) }
       const server = await seamark
-        .server({ engine, engineName, host, port, ...allowed, logger, notices })
+        .server({ engine, engineName, host, port, ...allowed, ...member, logger, notices })
         .catch((error) => {
           throw cannotListen(error, host, port)
         })

@@ -25,8 +25,17 @@ export interface CheckerOptions extends Partial<CheckPolicy> {
   readonly notify?: Notify
   /** Checks that run at once, at most. Default 256. */
   readonly concurrency?: number
+  /** Default: everything is checked here. */
+  readonly share?: Share | undefined
   /** A source of numbers in [0, 1), for retries. Default `Math.random`. */
   readonly random?: () => number
+}
+
+/** Which instances' checks are run here, where several checkers share one registry. */
+export interface Share {
+  owns(key: InstanceKey): boolean
+  /** Calls back when it owns others than before. */
+  subscribe(listener: () => void): Disposable
 }
 
 /** Disposing of it ends every check that runs, and resolves once nothing of it is left. */
@@ -43,6 +52,7 @@ export function checker({
   clock = systemClock,
   notify = () => {},
   concurrency = 256,
+  share,
   random = Math.random,
   allowCommandChecks = false,
   allowForeignChecks = false,
@@ -76,7 +86,7 @@ export function checker({
   function put(entry: Entry): void {
     const name = instanceId(entry.instance)
     const known = instances.get(name)
-    if (entry.instance.checks.length === 0) remove(entry.instance)
+    if (entry.instance.checks.length === 0 || share?.owns(entry.instance) === false) remove(entry.instance)
     else if (known === undefined) instances.set(name, new InstanceChecks(entry, setting))
     else known.update(entry)
   }
@@ -93,11 +103,18 @@ export function checker({
       else if (change.type === 'delete') remove(change.key)
     }
   })
-  for (const service of catalog.services()) for (const entry of catalog.snapshot(service).entries) put(entry)
+  function putAll(): void {
+    for (const service of catalog.services())
+      for (const entry of catalog.snapshot(service).entries) put(entry)
+  }
+
+  const handover = share?.subscribe(putAll)
+  putAll()
 
   return {
     async [Symbol.asyncDispose]() {
       subscription[Symbol.dispose]()
+      handover?.[Symbol.dispose]()
       for (const checks of instances.values()) checks.cancel()
       instances.clear()
       await Promise.all([...Array.from(running, ({ ended }) => ended.catch(() => {})), outbox.close()])
