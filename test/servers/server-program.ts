@@ -74,9 +74,11 @@ export async function serverProgram<Facts extends object>(
   let child: ChildProcess | undefined
   let ended: Promise<unknown> = Promise.resolve()
   let log = ''
+  let lastLog = ''
 
   function launch(): void {
     const { environment } = planned
+    lastLog = ''
     const started = spawn(file, [...args, ...planned.args], {
       cwd: folder,
       env: { ...process.env, ...env, ...environment },
@@ -89,6 +91,7 @@ export async function serverProgram<Facts extends object>(
     for (const stream of [started.stdout, started.stderr]) {
       stream.setEncoding('utf8').on('data', (text: string) => {
         log = (log + text).slice(-keptLog)
+        lastLog = (lastLog + text).slice(-keptLog)
       })
     }
     const { pid } = started
@@ -112,7 +115,7 @@ export async function serverProgram<Facts extends object>(
     for (;;) {
       if (await isReady()) return
       const late = performance.now() - begun > patience
-      if (child === undefined && !late && passing.test(log.slice(-2_000))) launch()
+      if (child === undefined && !late && passing.test(lastLog)) launch()
       else if (child === undefined) throw new Error(`${name} ended before it was ready:\n${log}`)
       else if (late) throw new Error(`${name} was not ready within ${patience} ms:\n${log}`)
       await sleep(20)

@@ -1,7 +1,8 @@
 import { once } from 'node:events'
 import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import { createServer } from 'node:net'
 import { connect } from 'node:tls'
-import { expect, it } from 'vitest'
+import { expect, it, vi } from 'vitest'
 import type { ProgramName } from '../../scripts/programs.js'
 import { consulServer } from './consul.ts'
 import { dnsServer } from './dns.ts'
@@ -95,5 +96,38 @@ engineTests('redis', () => {
   it('tells what it printed when it does not start', async () => {
     const failing = redisServer({ args: ['--no-such-setting', 'yes'] })
     await expect(failing).rejects.toThrow(/^redis ended before it was ready:\n.*no-such-setting/s)
+  })
+})
+
+engineTests('postgres', () => {
+  it('is killed while it is halted', async () => {
+    const server = await postgresServer()
+    try {
+      server.pause()
+      await server.kill()
+      expect(processesIn(server.folder)).toEqual([])
+    } finally {
+      await server[Symbol.asyncDispose]()
+    }
+  })
+})
+
+engineTests('redis', () => {
+  it('waits for a port that someone else still has', async () => {
+    const server = await redisServer()
+    const squatter = createServer()
+    try {
+      await server.kill()
+      squatter.listen(server.port, '127.0.0.1')
+      await once(squatter, 'listening')
+      const started = server.start()
+      await vi.waitUntil(() => /address already in use/i.test(server.log), { timeout: 10_000 })
+      squatter.close()
+      await started
+      expect(server.running).toBe(true)
+    } finally {
+      squatter.close()
+      await server[Symbol.asyncDispose]()
+    }
   })
 })
