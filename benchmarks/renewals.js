@@ -32,7 +32,7 @@ export default {
 
     const server = await seamark('memory:')
     const client = http(server.url)
-    const bodies = (await leased(client, smoke ? 1 : 2)).map((tokens) => ({ tokens }))
+    const bodies = (await leased(client, batches.length)).map((tokens) => ({ tokens }))
     await client[Symbol.asyncDispose]()
     /** @type {Worker<Load>} */
     const load = await worker('load')

@@ -38,7 +38,7 @@ function run(name, smoke) {
       result.failure = 'It did not end in time.'
       process.kill()
     },
-    smoke ? minute : 15 * minute,
+    smoke ? minute : 8 * minute,
   )
   process.on('message', (/** @type {{ figure?: Figure, note?: string, title?: string }} */ message) => {
     if (message.title !== undefined) console.log(`\n${message.title}`)

@@ -2,6 +2,9 @@
 import { connect } from 'node:net'
 import { answers } from './answers.js'
 
+/** Milliseconds after which a watcher that was not told counts as forgotten. */
+const patience = 30_000
+
 /** @type {((text: string) => void)[]} what each watcher does with a batch of events */
 const watchers = []
 
@@ -50,24 +53,38 @@ let fail = (error) => {
   throw error
 }
 
+/** @type {Promise<number[]>} */
+let moments = Promise.resolve([])
+
 /**
- * Resolves once all watchers were told of this instance: at which moments (ms of the machine's monotonic clock).
+ * From now on, the next thing that each watcher is told must be this instance.
  * @param {string} id
- * @returns {Promise<number[]>}
  */
-function told(id) {
+function expect(id) {
   /** @type {number[]} */
-  const moments = []
-  return new Promise((resolve, reject) => {
+  const found = []
+  moments = new Promise((resolve, reject) => {
     fail = reject
+    const late = () => reject(new Error(`${found.length} of ${watchers.length} watchers were told of ${id}.`))
+    const timer = setTimeout(late, patience)
+    const instance = `"id":"${id}"`
     for (const index of watchers.keys())
       watchers[index] = (text) => {
         const moment = now()
-        if (!text.includes(`"id":"${id}"`))
+        if (!text.includes(instance))
           return reject(new Error(`Watchers wait for ${id}, and were told: ${text}`))
-        if (moments.push(moment) === watchers.length) resolve(moments)
+        if (found.push(moment) < watchers.length) return
+        clearTimeout(timer)
+        resolve(found)
       }
   })
+  // Whoever asks is told of the failure.
+  moments.catch(() => {})
+}
+
+/** Resolves once all watchers were told: at which moments (ms of the machine's monotonic clock). */
+function told() {
+  return moments
 }
 
 /** A clock that all processes of the machine share. */
@@ -75,6 +92,6 @@ function now() {
   return Number(process.hrtime.bigint()) / 1e6
 }
 
-const functions = { watch, told }
+const functions = { watch, expect, told }
 /** @typedef {typeof functions} Functions */
 answers(functions)
