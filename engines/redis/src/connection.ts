@@ -5,11 +5,19 @@ import { type Keys, registryKeys, type Script } from './scripts.ts'
 
 /** Milliseconds that Redis has for an answer, and a connection to open. */
 const patience = 5_000
+/** Milliseconds for one sentinel, so that another one can still be asked. */
+const sentinelPatience = patience / 4
 /** Nodes of a cluster that are asked before giving up. */
 const mostMoves = 5
 
 /** Replies that say: this is not the server to ask (any more). Nothing was done. */
-const wrongServer = /^(READONLY|MOVED|ASK|CLUSTERDOWN|MASTERDOWN|LOADING|TRYAGAIN)\b/
+const wrongServer = /^(READONLY|MOVED|ASK|CLUSTERDOWN|MASTERDOWN|LOADING|TRYAGAIN)\b|-READONLY\b/
+
+class Late extends Error {
+  constructor(ms: number) {
+    super(`no answer within ${ms} ms`)
+  }
+}
 
 /**
  * One connection to the server that has a registry's keys. It opens once, and once it broke it stays broken.
@@ -42,7 +50,7 @@ export class Connection {
       try {
         if (host !== undefined) await this.#connect(host)
         else await this.#connectToAny()
-        await this.call('EXISTS', this.keys[0])
+        await this.#ask(patience, 'EXISTS', [this.keys[0]])
         return
       } catch (error) {
         const moved = /^MOVED \d+ (.*):(\d+)$/.exec(text(error))
@@ -70,15 +78,13 @@ export class Connection {
     return this.callWithin(patience, command, ...args)
   }
 
+  /** As `call`, for what may take so many milliseconds. */
   async callWithin(ms: number, command: string, ...args: (string | number)[]): Promise<unknown> {
-    const client = this.#client
-    if (client === undefined || this.closed)
-      throw this.#unavailable(this.#failure ?? new Error('the connection is closed'))
     try {
-      return await this.#within(ms, client.call(command, ...args))
+      return await this.#ask(ms, command, args)
     } catch (error) {
-      if (wrongServer.test((error as Error).message)) void this.close()
-      throw this.#unavailable(error)
+      if (reply(error) instanceof Late || isWrongServer(error)) void this.close()
+      throw error
     }
   }
 
@@ -109,12 +115,23 @@ export class Connection {
       this.#failure ??= error
     })
     try {
-      await this.#within(patience, client.connect())
+      await this.#within(connectPatience(this.#address), client.connect())
     } catch (error) {
       throw this.#unavailable(this.#failure ?? error)
     }
     // The driver goes on when the database cannot be selected: in another one.
     if (this.#failure !== undefined) throw this.#unavailable(this.#failure)
+  }
+
+  async #ask(ms: number, command: string, args: readonly (string | number)[]): Promise<unknown> {
+    const client = this.#client
+    if (client === undefined || this.closed)
+      throw this.#unavailable(this.#failure ?? new Error('the connection is closed'))
+    try {
+      return await this.#within(ms, client.call(command, ...args))
+    } catch (error) {
+      throw this.#unavailable(error)
+    }
   }
 
   #disconnect(): Promise<void> {
@@ -129,8 +146,7 @@ export class Connection {
   #within<T>(ms: number, answer: Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => {
       const timer = this.#clock.after(ms, () => {
-        reject(new Error(`no answer within ${ms} ms`))
-        void this.close()
+        reject(new Late(ms))
       })
       answer.then(resolve, reject).finally(() => timer.cancel())
     })
@@ -145,7 +161,7 @@ export class Connection {
       .join(', ')
     return new SeamarkError(
       'engine_unavailable',
-      `Redis (${master === undefined ? where : `"${master}", known to the sentinels ${where}`}) failed: ${(cause as Error).message}`,
+      `Redis (${master === undefined ? where : `"${master}", known to the sentinels ${where}`}) failed: ${reason(cause)}`,
       { cause },
     )
   }
@@ -156,10 +172,25 @@ export function isWrongServer(error: unknown): boolean {
   return wrongServer.test(text(error))
 }
 
+/** An error that stands for several, as for the addresses of one name, may have no message of its own. */
+function reason(cause: unknown): string {
+  const { message, code } = cause as NodeJS.ErrnoException
+  return message || code || String(cause)
+}
+
+/** Milliseconds for each of several hosts. */
+function connectPatience({ hosts, master }: RedisAddress): number {
+  return master === undefined ? Math.max(1_000, patience / hosts.length) : patience
+}
+
 /** What Redis itself replied, if it did. */
 function text(error: unknown): string {
+  return reply(error)?.message ?? ''
+}
+
+function reply(error: unknown): Error | undefined {
   const cause = error instanceof Error ? error.cause : undefined
-  return cause instanceof Error ? cause.message : ''
+  return cause instanceof Error ? cause : undefined
 }
 
 function options(address: RedisAddress, host: Host | undefined): Omit<RedisOptions, 'replyMapping'> {
@@ -176,18 +207,19 @@ function options(address: RedisAddress, host: Host | undefined): Omit<RedisOptio
       sentinelUsername,
       sentinelPassword,
       sentinelRetryStrategy: () => null,
-      sentinelCommandTimeout: patience,
+      sentinelCommandTimeout: sentinelPatience,
       ...(tls !== undefined && { sentinelTLS: tls, enableTLSForSentinelMode: true }),
     }),
     // Asks for the role: what a sentinel takes for the master may have just become a replica.
     enableReadyCheck: host === undefined,
     connectionName: 'seamark',
+    disableClientInfo: true,
     lazyConnect: true,
     // A connection that broke is replaced by another one; nothing waits in between, or is sent twice.
     retryStrategy: null,
     enableOfflineQueue: false,
     autoResendUnfulfilledCommands: false,
-    connectTimeout: patience,
+    connectTimeout: host === undefined ? sentinelPatience : connectPatience(address),
     // Milliseconds for the other end to close as well.
     disconnectTimeout: 100,
   }

@@ -61,8 +61,9 @@ const prefixRule = /^[A-Za-z0-9._:-]{1,128}$/
  * `redis-sentinel://[user:password@]host[:port],…/master[/db]`. Throws `configuration`, without any password in it.
  */
 export function redisUrl(url: string): RedisAddress {
+  // An "@" further behind means that the user or the password was not encoded: no part of it may be shown.
   const [, name = '', user, hosts = '', path = '', query] =
-    /^([a-z-]+):\/\/(?:([^@/?#]*)@)?([^@/?#]+)(?:\/([^?#]*))?(?:\?([^#]*))?$/.exec(url) ?? []
+    /^([a-z-]+):\/\/(?:([^@/?#]*)@)?([^@/?#]+)(?:\/([^@?#]*))?(?:\?([^@#]*))?$/.exec(url) ?? []
   const scheme = Object.hasOwn(schemes, name) ? schemes[name] : undefined
   if (scheme === undefined)
     throw wrong(
@@ -102,7 +103,7 @@ function credentials(user: string | undefined): readonly (string | undefined)[] 
 
 function hostAndPort(text: string, port: number): Host {
   const [, bracketed, plain, digits] =
-    /^(?:\[([0-9A-Fa-f:.%]+)\]|([A-Za-z0-9._-]+))(?::(\d{1,5}))?$/.exec(text) ?? []
+    /^(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+))(?::(\d{1,5}))?$/.exec(text) ?? []
   const host = bracketed ?? plain
   const number = digits === undefined ? port : Number(digits)
   if (host === undefined || number < 1 || number > 65_535)

@@ -48,7 +48,7 @@ export async function* redisWatch({ connections, signal, ...options }: WatchOpti
           connection = connections.own()
           await connection.open()
         }
-        batch = await view.next(connection)
+        batch = await view.next(connection, proven)
         proven = true
       } catch (error) {
         if (connection !== undefined) await connections.giveBack(connection)
@@ -93,12 +93,14 @@ class View {
     this.#services = services && [...new Set(services.map(serviceName))]
   }
 
-  /** What to tell next; `undefined` when there was nothing for a while. */
-  async next(connection: Connection): Promise<Batch | undefined> {
+  /** What to tell next, after waiting for it if `wait`; `undefined` when there was nothing for a while. */
+  async next(connection: Connection, wait: boolean): Promise<Batch | undefined> {
     if (this.#position === undefined) return this.#reset(connection)
-    const [feed] = connection.keys
-    const block = ['COUNT', 1, 'BLOCK', longestWait, 'STREAMS', feed, this.#position]
-    await connection.callWithin(longestWait + patience, 'XREAD', ...block)
+    if (wait) {
+      const [feed] = connection.keys
+      const block = ['COUNT', 1, 'BLOCK', longestWait, 'STREAMS', feed, this.#position]
+      await connection.callWithin(longestWait + patience, 'XREAD', ...block)
+    }
     const census = this.#clock.now() >= this.#nextCensus ? await this.#list(connection, 'brief') : undefined
     const reading = await this.#changes(connection, this.#position)
     this.#position = reading?.position

@@ -329,7 +329,7 @@ for _, name in ipairs(redis.call('ZRANGE', regrants, 0, ${regrantedAtOnce - 1}))
 end
 
 local overdue = redis.call('ZCOUNT', deadlines, '-inf', text(time))
-local most = math.min(1000, math.max(100, math.ceil(count / 100)))
+local most = math.min(1000, math.max(250, math.ceil(count / 40)))
 local changed = {}
 local names = redis.call('ZRANGEBYSCORE', deadlines, '-inf', text(time), 'LIMIT', 0, most)
 for _, name in ipairs(names) do remove(name, changed) end
