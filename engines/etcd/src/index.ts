@@ -1,1 +1,1 @@
-export {}
+export { type EtcdOptions, etcd, etcd as open } from './etcd.ts'

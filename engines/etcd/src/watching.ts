@@ -1,0 +1,130 @@
+import { Backoff, type Batch, type Clock, type Revision, type ServiceKey, sleep } from '@seamark/core'
+import type { IResponseHeader } from 'etcd3'
+import { type Cluster, mostOperations, revisionOf } from './cluster.ts'
+import { Feed } from './feed.ts'
+import type { Format } from './format.ts'
+import { after, type KeyRange, span } from './key-range.ts'
+import type { Skipped } from './skipped.ts'
+import { View } from './view.ts'
+
+/** Keys in one answer of a listing. */
+const pageKeys = 2_000
+/** Streams that may break in a row before they have begun. */
+const mostFailures = 3
+
+export interface Watching {
+  readonly cluster: Cluster
+  readonly clock: Clock
+  readonly format: Format
+  readonly skipped: Skipped
+}
+
+/**
+ * Lists, then follows from the listing's revision on: without a gap over streams that break, and with another listing
+ * where the history is gone. Several services are followed as the one range that holds them all, so that what etcd tells
+ * arrives in the order of its revisions. Ends when `signal` aborts.
+ */
+export async function* watching(
+  world: Watching,
+  services: readonly ServiceKey[] | undefined,
+  signal: AbortSignal,
+): AsyncGenerator<Batch> {
+  const { cluster, clock, format, skipped } = world
+  const ranges = format.ranges(services)
+  const range = span(ranges)
+  const backoff = new Backoff({ first: 50, most: 1_000 })
+  let failures = 0
+  while (!signal.aborted) {
+    const view = new View(format, skipped, services)
+    const listed = await unlessAborted(list(cluster, ranges, view), signal)
+    if (listed === undefined) return
+    const reset = view.reset(revisionOf(listed))
+    if (range === undefined) {
+      yield reset
+      return await aborted(signal)
+    }
+    let first: Batch | undefined = reset
+    let continuous = true
+    while (continuous && !signal.aborted) {
+      const feed = new Feed(cluster, clock, range, view.revision + 1)
+      const close = () => feed.close()
+      signal.addEventListener('abort', close, { once: true })
+      try {
+        if (first !== undefined) yield first
+        first = undefined
+        for (let over = false; !over; ) {
+          const news = await feed.take()
+          if (news === undefined) return
+          if (news === 'overflow' || news.type === 'compacted') {
+            over = true
+            continuous = false
+          } else if (news.type === 'lost') {
+            over = true
+            if (++failures > mostFailures) throw cluster.unavailable(news.error)
+          } else {
+            failures = 0
+            backoff.reset()
+            const batch = news.type === 'events' ? view.apply(news.events) : undefined
+            if (batch !== undefined) yield batch
+          }
+        }
+      } finally {
+        signal.removeEventListener('abort', close)
+        feed.close()
+      }
+      if (!continuous) break
+      await sleep(clock, backoff.next(), signal).catch(() => undefined)
+      const now = await unlessAborted(cluster.header(), signal)
+      if (now === undefined) return
+      continuous = follows(now, listed, view.revision)
+    }
+  }
+}
+
+/** Whether this is the same history, and further on: data that were lost, or restored from a copy, begin anew. */
+function follows(now: IResponseHeader, then: IResponseHeader, revision: Revision): boolean {
+  return now.cluster_id === then.cluster_id && revisionOf(now) >= revision
+}
+
+/** Reads all ranges at one revision, in pages. Answers the header of the first page. */
+async function list(cluster: Cluster, ranges: readonly KeyRange[], view: View): Promise<IResponseHeader> {
+  let first: IResponseHeader | undefined
+  const open = [...ranges]
+  do {
+    const asked = open.splice(0, mostOperations)
+    const limit = Math.ceil(pageKeys / Math.max(1, asked.length))
+    const { header, pages } = await cluster.read(asked, {
+      limit,
+      ...(first && { revision: revisionOf(first) }),
+    })
+    first ??= header
+    for (const [index, { kvs, more }] of pages.entries()) {
+      for (const kv of kvs) view.add(kv)
+      if (more) open.push(after(kvs.at(-1)!.key, asked[index]!))
+    }
+  } while (open.length > 0)
+  return first
+}
+
+/** What came of it, or `undefined` as soon as the signal aborts: then nobody waits for it any more. */
+async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T | undefined> {
+  promise.catch(() => undefined)
+  const waiting = new AbortController()
+  try {
+    return await Promise.race([promise, aborted(signal, waiting.signal)])
+  } finally {
+    waiting.abort()
+  }
+}
+
+function aborted(signal: AbortSignal, unless?: AbortSignal): Promise<undefined> {
+  return new Promise((resolve) => {
+    if (signal.aborted) return resolve(undefined)
+    const end = () => {
+      signal.removeEventListener('abort', end)
+      resolve(undefined)
+    }
+    signal.addEventListener('abort', end, { once: true })
+    unless?.addEventListener('abort', end, { once: true })
+  })
+}
