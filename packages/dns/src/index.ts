@@ -1,1 +1,1 @@
-export {}
+export { type DnsSourceOptions, dnsSource, open } from './dns-source.ts'

@@ -1,0 +1,88 @@
+import { createSocket } from 'node:dgram'
+import { connect, isIPv6 } from 'node:net'
+import { type Query, type Reply, reply } from './message.ts'
+
+export interface Address {
+  /** An IP address. */
+  readonly host: string
+  readonly port: number
+}
+
+/**
+ * Sends a query and waits for the answer, in a datagram, or, when it does not fit, over TCP. Each time from a port of
+ * its own, at random, and connected, so that the system drops what others send. Rejects when that fails, and with the
+ * signal's reason when it aborts. Does not keep the process alive.
+ */
+export async function exchange(address: Address, query: Query, signal: AbortSignal): Promise<Reply> {
+  const answer = await overUdp(address, query, signal)
+  return answer.truncated ? overTcp(address, query, signal) : answer
+}
+
+function overUdp({ host, port }: Address, query: Query, signal: AbortSignal): Promise<Reply> {
+  return new Promise((resolve, reject) => {
+    signal.throwIfAborted()
+    const socket = createSocket(isIPv6(host) ? 'udp6' : 'udp4').unref()
+    let open = true
+    const end = (settle: () => void) => {
+      if (!open) return
+      open = false
+      signal.removeEventListener('abort', abort)
+      socket.close()
+      settle()
+    }
+    const fail = (error: unknown) => end(() => reject(error))
+    const abort = () => fail(signal.reason)
+    signal.addEventListener('abort', abort, { once: true })
+    socket.on('error', fail)
+    socket.on('message', (bytes) => {
+      try {
+        const answer = reply(query, bytes)
+        if (answer !== undefined) end(() => resolve(answer))
+      } catch (error) {
+        fail(unreadable(error))
+      }
+    })
+    socket.connect(port, host, (error?: Error | null) => {
+      if (error) fail(error)
+      else if (open) socket.send(query.bytes, (error) => error && fail(error))
+    })
+  })
+}
+
+/** Each message is led by its length, in two bytes (RFC 1035, 4.2.2). */
+function overTcp({ host, port }: Address, query: Query, signal: AbortSignal): Promise<Reply> {
+  return new Promise((resolve, reject) => {
+    signal.throwIfAborted()
+    const socket = connect({ host, port }).unref()
+    const end = (settle: () => void) => {
+      signal.removeEventListener('abort', abort)
+      socket.destroy()
+      settle()
+    }
+    const fail = (error: unknown) => end(() => reject(error))
+    const abort = () => fail(signal.reason)
+    signal.addEventListener('abort', abort, { once: true })
+    let received = Buffer.alloc(0)
+    socket.on('error', fail)
+    socket.on('close', () => fail(new Error('It closed the connection before its answer was whole.')))
+    socket.on('data', (chunk) => {
+      received = Buffer.concat([received, chunk])
+      if (received.length < 2 || received.length < 2 + received.readUInt16BE(0)) return
+      try {
+        const answer = reply(query, received.subarray(2, 2 + received.readUInt16BE(0)))
+        if (answer === undefined) throw new Error('It is the answer to another question.')
+        if (answer.truncated) throw new Error('It is truncated, although there is room.')
+        end(() => resolve(answer))
+      } catch (error) {
+        fail(unreadable(error))
+      }
+    })
+    socket.write(
+      Buffer.concat([Buffer.from([query.bytes.length >> 8, query.bytes.length & 0xff]), query.bytes]),
+    )
+  })
+}
+
+function unreadable(cause: unknown): Error {
+  return new Error(`its answer cannot be read (${cause instanceof Error ? cause.message : cause})`, { cause })
+}
