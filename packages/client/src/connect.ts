@@ -12,7 +12,7 @@ import {
 import { DeferredEngine } from './deferred-engine.ts'
 import { Discovery } from './discovery.ts'
 import { http } from './http.ts'
-import { engineScheme, openEngine } from './open-engine.ts'
+import { engineScheme, openSource } from './open-engine.ts'
 import { serverUrls } from './transport.ts'
 
 export interface ConnectOptions {
@@ -41,8 +41,8 @@ const defaultUrl = 'http://127.0.0.1:8500'
 
 /**
  * Connects to a registry: a Seamark server (`http://host:8500`, several joined by commas), or an engine in this process
- * (`memory:`, and any other scheme with its package installed; see `openEngine`). It answers at once and works with the
- * registry away. Default URL: `SEAMARK_URL`, else `http://127.0.0.1:8500`. Throws `configuration` for a URL that is none,
+ * (`memory:`, and any other scheme with its package installed; see `openEngine`). From what can only be read (`dns:`) it
+ * finds, and `announce` throws `configuration`. It answers at once and works with the registry away. Default URL: `SEAMARK_URL`, else `http://127.0.0.1:8500`. Throws `configuration` for a URL that is none,
  * `invalid_field` for options that are wrong.
  */
 export function connect(url?: string, options: ConnectOptions = {}): Discovery {
@@ -65,7 +65,7 @@ function engineOf(url: string, options: { clock: Clock; notify: Notify }): Engin
   const scheme = engineScheme(url)
   if (scheme === 'http' || scheme === 'https') return http(url, options)
   if (scheme === 'memory') return memory(options)
-  return new DeferredEngine(() => openEngine(url, options))
+  return new DeferredEngine(scheme, () => openSource(url, options))
 }
 
 /** The hosts in `scheme://a:1,b:2/path` and `http://a:1,http://b:2`; none in `memory:` or `lmdb:./data`. */

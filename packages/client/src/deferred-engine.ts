@@ -10,30 +10,40 @@ import {
   type Revision,
   SeamarkError,
   type ServiceKey,
+  type Source,
   type Terms,
 } from '@seamark/core'
+import { isEngine, readOnly } from './open-engine.ts'
 
 /** Assumed of an engine that did not say its terms yet. */
 export const carefulTerms: Terms = Object.freeze({ minimumTtl: 1_000, lateness: 5_000 })
 
-/** An engine that is opened when it is first needed, and, when that fails, again when it is next needed. */
+/**
+ * An engine that is opened when it is first needed, and, when that fails, again when it is next needed. What is opened may
+ * turn out to be a source that cannot be written: then it can be watched, and all else throws `configuration`.
+ */
 export class DeferredEngine implements Engine {
-  readonly freshness = 'push'
-  readonly #open: () => Promise<Engine>
-  #opening: Promise<Engine> | undefined
-  #opened: Engine | undefined
+  readonly #scheme: string
+  readonly #open: () => Promise<Source>
+  #opening: Promise<Source> | undefined
+  #opened: Source | undefined
   #closed = false
 
-  constructor(open: () => Promise<Engine>) {
+  constructor(scheme: string, open: () => Promise<Source>) {
+    this.#scheme = scheme
     this.#open = open
   }
 
+  get freshness(): Source['freshness'] {
+    return this.#opened?.freshness ?? 'push'
+  }
+
   get terms(): Terms {
-    return this.#opened?.terms ?? carefulTerms
+    return this.#opened !== undefined && isEngine(this.#opened) ? this.#opened.terms : carefulTerms
   }
 
   async *watch(services: readonly ServiceKey[], signal: AbortSignal): AsyncGenerator<Batch> {
-    yield* (await this.#engine()).watch(services, signal)
+    yield* (await this.#source()).watch(services, signal)
   }
 
   async *watchAll(signal: AbortSignal): AsyncGenerator<Batch> {
@@ -70,11 +80,17 @@ export class DeferredEngine implements Engine {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closed = true
-    const engine = await this.#opening?.catch(() => undefined)
-    await engine?.[Symbol.asyncDispose]()
+    const source = await this.#opening?.catch(() => undefined)
+    await source?.[Symbol.asyncDispose]()
   }
 
   async #engine(): Promise<Engine> {
+    const source = await this.#source()
+    if (!isEngine(source)) throw readOnly(this.#scheme)
+    return source
+  }
+
+  async #source(): Promise<Source> {
     if (this.#opened !== undefined) return this.#opened
     if (this.#closed) throw new SeamarkError('closed', 'The engine was closed.')
     this.#opening ??= this.#open()

@@ -1,6 +1,15 @@
 import { createRequire } from 'node:module'
 import { pathToFileURL } from 'node:url'
-import { type Clock, type Engine, memory, type Notify, SeamarkError, sleep, systemClock } from '@seamark/core'
+import {
+  type Clock,
+  type Engine,
+  memory,
+  type Notify,
+  SeamarkError,
+  type Source,
+  sleep,
+  systemClock,
+} from '@seamark/core'
 import { http } from './http.ts'
 
 export interface OpenEngineOptions {
@@ -8,9 +17,9 @@ export interface OpenEngineOptions {
   readonly notify?: Notify
 }
 
-/** What every engine's package exports. */
+/** What the package of every engine exports, and of every source that is no engine. */
 interface EnginePackage {
-  open(url: string, options: OpenEngineOptions): Promise<Engine>
+  open(url: string, options: OpenEngineOptions): Promise<Source>
 }
 
 /** Milliseconds to wait for a server's terms; without an answer, careful numbers stand in. */
@@ -19,10 +28,18 @@ const firstContact = 1_000
 /**
  * Opens the engine that a URL names: `memory:` (in this process), `http://host:8500` or `https:` (a Seamark server;
  * several joined by commas), and any other `<scheme>:` from the package `@seamark/<scheme>`. A server that is away is
- * no error here. Throws `configuration` for a URL that is none or a package that is not installed, and what the engine
- * throws when it cannot open.
+ * no error here. Throws `configuration` for a URL that is none, a package that is not installed or a source that cannot be
+ * written (`dns:`), and what the engine throws when it cannot open.
  */
 export async function openEngine(url: string, options: OpenEngineOptions = {}): Promise<Engine> {
+  const source = await openSource(url, options)
+  if (isEngine(source)) return source
+  await source[Symbol.asyncDispose]()
+  throw readOnly(engineScheme(url))
+}
+
+/** As `openEngine`, also for what can only be read, such as plain DNS (`dns://10.0.0.2/local`). */
+export async function openSource(url: string, options: OpenEngineOptions = {}): Promise<Source> {
   const scheme = engineScheme(url)
   if (scheme === 'memory') return memory(options)
   if (scheme === 'http' || scheme === 'https') {
@@ -32,6 +49,18 @@ export async function openEngine(url: string, options: OpenEngineOptions = {}): 
   }
   const { open } = await enginePackage(scheme)
   return open(url, options)
+}
+
+/** Whether it can be written and enumerated, too. */
+export function isEngine(source: Source): source is Engine {
+  return 'register' in source && 'watchAll' in source
+}
+
+export function readOnly(scheme: string): SeamarkError {
+  return new SeamarkError(
+    'configuration',
+    `${scheme} is read-only: services can be found there, and not announced. Announce them to a Seamark server, or to an engine such as "etcd://host".`,
+  )
 }
 
 /** The scheme of an engine's URL. Throws `configuration`. */
