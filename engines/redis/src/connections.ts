@@ -72,8 +72,13 @@ export class Connections {
   async #open(): Promise<Connection> {
     if (this.#shared !== undefined) await this.giveBack(this.#shared)
     const connection = this.own()
+    try {
+      await connection.open()
+    } catch (error) {
+      await this.giveBack(connection)
+      throw error
+    }
     this.#shared = connection
-    await connection.open()
     return connection
   }
 }

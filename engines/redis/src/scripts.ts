@@ -57,10 +57,12 @@ local ${keyNames.join(', ')} = unpack(KEYS)
 
 local function text(number) return string.format('%.0f', number) end
 
-local function serverTime()
+local function microseconds()
   local time = redis.call('TIME')
-  return time[1] * 1000 + math.floor(time[2] / 1000)
+  return time[1] * 1000000 + time[2]
 end
+
+local function serverTime() return math.floor(microseconds() / 1000) end
 
 -- The time of the deadlines stands still while nobody sweeps, and knows no jumps of the server's clock.
 -- Answers it, how far it is behind the server's clock, and how much of that is new.
@@ -82,10 +84,11 @@ local function lastEntry()
   return last and last[1]
 end
 
--- Revisions are the server's time where they can, so that they go on growing after everything was lost.
+-- Revisions are the server's time in microseconds, which no writing overtakes: so they go on growing after everything
+-- was lost. They are exact, as numbers are in JavaScript and here, until 2255.
 local function tell(names, nonce)
   local last = lastEntry()
-  local revision = serverTime()
+  local revision = microseconds()
   if last then revision = math.max(revision, tonumber(string.match(last, '^%d+')) + 1) end
   revision = text(revision)
   redis.call('XADD', feed, 'MAXLEN', '~', ${feedLength}, revision .. '-' .. nonce, 'changed', table.concat(names, '\\n'))
