@@ -1,1 +1,1 @@
-export {}
+export { open, type PostgresOptions, postgres } from './postgres.ts'

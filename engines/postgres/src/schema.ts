@@ -1,0 +1,137 @@
+import { createHash, randomUUID } from 'node:crypto'
+import { isSeamarkError, SeamarkError } from '@seamark/core'
+import type { Database } from './database.ts'
+import { failureCode, isMissing, reason, unavailable } from './failure.ts'
+import type { Location } from './location.ts'
+
+/** Of the tables below. A registry of a higher one is left alone. */
+const version = 1
+
+/**
+ * Names compare by bytes: two that look alike are two. The instance and its health are JSON in `text`, since `jsonb`
+ * refuses a NUL that a check printed.
+ */
+const tables = (schema: string): readonly string[] => [
+  `CREATE TABLE ${schema}.registry (
+    one boolean PRIMARY KEY DEFAULT true CHECK (one),
+    version integer NOT NULL,
+    revision bigint NOT NULL,
+    stamp text NOT NULL
+  )`,
+  `CREATE TABLE ${schema}.commits (
+    revision bigint PRIMARY KEY,
+    stamp text NOT NULL,
+    at timestamptz NOT NULL DEFAULT clock_timestamp()
+  )`,
+  `CREATE INDEX commits_at ON ${schema}.commits (at)`,
+  `CREATE TABLE ${schema}.instances (
+    namespace text COLLATE "C" NOT NULL,
+    service text COLLATE "C" NOT NULL,
+    id text COLLATE "C" NOT NULL,
+    instance text NOT NULL,
+    health text NOT NULL,
+    token text COLLATE "C" NOT NULL UNIQUE,
+    created bigint NOT NULL,
+    modified bigint NOT NULL,
+    PRIMARY KEY (namespace, service, id)
+  )`,
+  `CREATE INDEX instances_modified ON ${schema}.instances (modified)`,
+  `CREATE TABLE ${schema}.leases (
+    token text COLLATE "C" PRIMARY KEY,
+    ttl bigint,
+    deadline timestamptz
+  ) WITH (fillfactor = 70)`,
+  `CREATE INDEX leases_deadline ON ${schema}.leases (deadline)`,
+  `CREATE TABLE ${schema}.claims (
+    namespace text COLLATE "C" NOT NULL,
+    service text COLLATE "C" NOT NULL,
+    name text COLLATE "C" NOT NULL,
+    id text COLLATE "C" NOT NULL,
+    fence bigint NOT NULL,
+    PRIMARY KEY (namespace, service, name)
+  )`,
+  `CREATE INDEX claims_holder ON ${schema}.claims (namespace, service, id)`,
+  `CREATE INDEX claims_fence ON ${schema}.claims (fence)`,
+  `CREATE TABLE ${schema}.gone (
+    revision bigint NOT NULL,
+    namespace text COLLATE "C" NOT NULL,
+    service text COLLATE "C" NOT NULL,
+    id text COLLATE "C",
+    claim text COLLATE "C",
+    CHECK ((id IS NULL) <> (claim IS NULL))
+  )`,
+  `CREATE INDEX gone_revision ON ${schema}.gone (revision)`,
+  `CREATE TABLE ${schema}.ledger (
+    one boolean PRIMARY KEY DEFAULT true CHECK (one),
+    swept timestamptz NOT NULL,
+    stalled interval NOT NULL
+  )`,
+  `INSERT INTO ${schema}.ledger (swept, stalled) VALUES (clock_timestamp(), '0')`,
+]
+
+/** Makes the registry if it is not there. Throws `configuration`, `store_too_new`, `engine_unavailable`. */
+export async function prepare(database: Database, location: Location): Promise<void> {
+  try {
+    const present = await found(database, location)
+    if (present === undefined) await create(database, location)
+    else if (present > version)
+      throw new SeamarkError(
+        'store_too_new',
+        `The schema "${location.schema}" was made by a newer Seamark (version ${present} of its tables, and this one knows ${version}): update this one.`,
+      )
+  } catch (error) {
+    throw explained(error, location)
+  }
+}
+
+async function found(database: Database, { schema }: Location): Promise<number | undefined> {
+  try {
+    const [row] = await database.write(`SELECT version FROM ${schema}.registry`)
+    return row?.version
+  } catch (error) {
+    if (isMissing(error)) return undefined
+    throw error
+  }
+}
+
+async function create(database: Database, { schema }: Location): Promise<void> {
+  // Of handles that meet here, one makes it, and the others wait for that and find it.
+  const lock = createHash('sha256').update(`seamark:${schema}`).digest().readBigInt64BE()
+  await database.writing(`SELECT pg_advisory_xact_lock(${lock})`, async (session) => {
+    const [there] = await session.query(
+      `SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1) AS schema,
+        EXISTS (SELECT FROM pg_tables WHERE schemaname = $1 AND tablename = 'registry') AS registry`,
+      [schema],
+    )
+    if (there!.registry) return
+    // With IF NOT EXISTS, it would ask for the right to make one that is there.
+    if (!there!.schema) await session.query(`CREATE SCHEMA ${schema}`)
+    for (const table of tables(schema)) await session.query(table)
+    const stamp = randomUUID()
+    await session.query(`INSERT INTO ${schema}.registry (version, revision, stamp) VALUES ($1, 0, $2)`, [
+      version,
+      stamp,
+    ])
+    await session.query(`INSERT INTO ${schema}.commits (revision, stamp) VALUES (0, $1)`, [stamp])
+  })
+}
+
+/** What the operator has to mend, by the code's beginning. */
+const problems: Readonly<Record<string, (location: Location) => string>> = {
+  '28': ({ user }) => `The user "${user}" was not let in: check the password, and pg_hba.conf.`,
+  '3D': ({ database }) => `There is no database "${database}": make it, or correct the URL.`,
+  '42501': ({ user, schema, database }) =>
+    `The role "${user}" has not the rights it needs: GRANT CREATE ON DATABASE "${database}" TO "${user}", or make its schema for it: CREATE SCHEMA ${schema} AUTHORIZATION "${user}".`,
+  '42': ({ schema }) =>
+    `The schema "${schema}" holds something that is not Seamark's: name another one with ?schema=.`,
+}
+
+function explained(error: unknown, location: Location): SeamarkError {
+  const code = failureCode(error)
+  if (isSeamarkError(error) || code === undefined || !/^[0-9A-Z]{5}$/.test(code)) return unavailable(error)
+  const problem = problems[code] ?? problems[code.slice(0, 2)]
+  if (problem === undefined) return unavailable(error)
+  return new SeamarkError('configuration', `${problem(location)} PostgreSQL says: ${reason(error)}.`, {
+    cause: error,
+  })
+}
