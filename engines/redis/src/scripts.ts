@@ -79,6 +79,9 @@ local function leaseTime()
   return server - behind - stalled, behind + stalled, stalled
 end
 
+-- What no other process of a server has, nor the same one after a restart.
+local function process() return string.match(redis.call('INFO', 'server'), 'run_id:(%x+)') end
+
 local function lastEntry()
   local last = redis.call('XREVRANGE', feed, '+', '-', 'COUNT', 1)[1]
   return last and last[1]
@@ -170,7 +173,9 @@ redis.call('ZREM', regrants, name)
 if ttl == '0' then
   redis.call('ZREM', deadlines, name)
 else
-  if redis.call('EXISTS', deadlines, regrants) == 0 then redis.call('HSET', clock, 'swept', text(serverTime())) end
+  if redis.call('EXISTS', deadlines, regrants) == 0 then
+    redis.call('HSET', clock, 'swept', text(serverTime()), 'server', process())
+  end
   redis.call('ZADD', deadlines, text(leaseTime() + ttl), name)
 end
 return { 1, revision }
@@ -316,14 +321,13 @@ insist()
 local time, behind, stalled = leaseTime()
 
 -- A server that was started anew, or took over, may have lost renewals.
-local process = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
-local former = redis.call('HGET', clock, 'server')
-local another = former and former ~= process and 1 or 0
+local present = process()
+local another = redis.call('HGET', clock, 'server') ~= present and 1 or 0
 if another == 1 then
   redis.call('ZUNIONSTORE', regrants, 2, regrants, deadlines)
   redis.call('DEL', deadlines)
 end
-redis.call('HSET', clock, 'swept', text(server), 'behind', text(behind), 'server', process)
+redis.call('HSET', clock, 'swept', text(server), 'behind', text(behind), 'server', present)
 
 for _, name in ipairs(redis.call('ZRANGE', regrants, 0, ${regrantedAtOnce - 1})) do
   local ttl = string.match(redis.call('HGET', leases, name) or '0', '^%d+')
