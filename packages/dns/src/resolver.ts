@@ -150,6 +150,6 @@ async function hostAddress(host: string, signal: AbortSignal): Promise<string> {
   const aborted = new Promise<never>((_, reject) => {
     signal.addEventListener('abort', () => reject(signal.reason), { once: true })
   })
-  const { address } = await Promise.race([lookup(host), aborted])
+  const { address } = await Promise.race([lookup(host, { order: 'ipv4first' }), aborted])
   return address
 }
