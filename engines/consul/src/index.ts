@@ -1,1 +1,1 @@
-export {}
+export { type ConsulOptions, consul, open } from './consul.ts'

@@ -1,0 +1,46 @@
+import type { ClaimKey, InstanceKey, ServiceKey } from '@seamark/core'
+
+/** Where things are in Consul's KV store. */
+export interface Keys {
+  /** Everything under this that begins with a service's own: its instances and claims. */
+  readonly services: string
+  /** Changes with each write of ours, so that also a deletion has an index to answer. */
+  readonly revision: string
+  namespace(namespace: string): string
+  service(key: ServiceKey): string
+  claims(key: ServiceKey): string
+  instance(key: InstanceKey): string
+  claim(key: ClaimKey): string
+  lease(hash: string): string
+}
+
+export function keys(prefix: string): Keys {
+  const services = `${prefix}/services/`
+  const namespace = (name: string) => `${services}${segment(name)}/`
+  const service = (key: ServiceKey) => `${namespace(key.namespace)}${segment(key.service)}/`
+  return {
+    services,
+    revision: `${prefix}/revision`,
+    namespace,
+    service,
+    claims: (key) => `${service(key)}claims/`,
+    instance: (key) => `${service(key)}instances/${segment(key.id)}`,
+    claim: (key) => `${service(key)}claims/${segment(key.name)}`,
+    lease: (hash) => `${prefix}/leases/${hash}`,
+  }
+}
+
+/**
+ * A name as one segment of a key: as it is, but for what would end the segment, be taken for an escape, or for a
+ * directory of a URL's path.
+ */
+export function segment(name: string): string {
+  return name.replace(/[%/]|^\./g, (character) => escapes[character]!)
+}
+
+const escapes: Readonly<Record<string, string>> = { '%': '%25', '/': '%2F', '.': '%2E' }
+
+/** A key in the path of a URL. */
+export function keyPath(key: string): string {
+  return key.split('/').map(encodeURIComponent).join('/')
+}
