@@ -116,7 +116,7 @@ export class Database implements AsyncDisposable {
       this.#using(pool, async (client) => {
         const session: Session = { query: async (text, values) => (await client.query(text, values)).rows }
         // Several statements in one message: their results are a list.
-        const begun: unknown = await client.query(`BEGIN; ${bounds}; ${first}`)
+        const begun: unknown = await client.query(`BEGIN ISOLATION LEVEL READ COMMITTED; ${bounds}; ${first}`)
         const result = await work(session, (begun as { rows: Row[] }[]).at(-1)!.rows)
         await client.query('COMMIT')
         return result

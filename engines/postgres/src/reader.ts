@@ -1,4 +1,14 @@
-import type { Batch, Change, Entry, Holder, InstanceKey, Notify, Revision, ServiceKey } from '@seamark/core'
+import {
+  type Batch,
+  type Change,
+  type Entry,
+  type Holder,
+  type InstanceKey,
+  instanceId,
+  type Notify,
+  type Revision,
+  type ServiceKey,
+} from '@seamark/core'
 import type { Database, Row } from './database.ts'
 import { holder, Records } from './record.ts'
 
@@ -83,14 +93,15 @@ export class Reader {
     return { position, batch: { revision: at.revision, changes: this.#changes(rows) } }
   }
 
-  /** Who went comes first: a key that came back is there, too. */
+  /** Who went comes first. A key that came back did not go, as far as anybody saw. */
   #changes(rows: readonly Row[]): Change[] {
+    const there = new Set(rows.flatMap((row) => (row.kind === 'gone' ? [] : rowId(row))))
+    const went = rows.filter((row) => row.kind === 'gone' && !there.has(rowId(row)))
     const changes: Change[] = []
-    for (const { kind, namespace, service, id, name } of rows)
-      if (kind === 'gone' && id === null)
-        changes.push({ type: 'release', claim: { namespace, service, name } })
-    for (const { kind, namespace, service, id } of rows)
-      if (kind === 'gone' && id !== null) changes.push({ type: 'delete', key: { namespace, service, id } })
+    for (const { namespace, service, id, name } of went)
+      if (id === null) changes.push({ type: 'release', claim: { namespace, service, name } })
+    for (const { namespace, service, id } of went)
+      if (id !== null) changes.push({ type: 'delete', key: { namespace, service, id } })
     for (const row of rows)
       if (row.kind === 'put') changes.push(this.#put(row))
       else if (row.kind === 'claim') changes.push({ type: 'claim', holder: holder(row) })
@@ -104,6 +115,13 @@ export class Reader {
     const { namespace, service, id } = row as InstanceKey
     return { type: 'delete', key: { namespace, service, id } }
   }
+}
+
+/** A string that no other instance or claim has. */
+function rowId({ namespace, service, id, name }: Row): string {
+  return name === null
+    ? instanceId({ namespace, service, id })
+    : `\0${instanceId({ namespace, service, id: name })}`
 }
 
 /** The columns of every row that is read, with their types. */

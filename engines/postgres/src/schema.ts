@@ -94,15 +94,21 @@ async function found(database: Database, { schema }: Location): Promise<number |
   }
 }
 
-async function create(database: Database, { schema }: Location): Promise<void> {
+async function create(connected: Database, { schema, database }: Location): Promise<void> {
   // Of handles that meet here, one makes it, and the others wait for that and find it.
   const lock = createHash('sha256').update(`seamark:${schema}`).digest().readBigInt64BE()
-  await database.writing(`SELECT pg_advisory_xact_lock(${lock})`, async (session) => {
+  await connected.writing(`SELECT pg_advisory_xact_lock(${lock})`, async (session) => {
     const [there] = await session.query(
       `SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1) AS schema,
-        EXISTS (SELECT FROM pg_tables WHERE schemaname = $1 AND tablename = 'registry') AS registry`,
+        EXISTS (SELECT FROM pg_tables WHERE schemaname = $1 AND tablename = 'registry') AS registry,
+        current_setting('server_encoding') AS encoding`,
       [schema],
     )
+    if (there!.encoding !== 'UTF8')
+      throw new SeamarkError(
+        'configuration',
+        `The database "${database}" is encoded in ${there!.encoding}: names need one in UTF8.`,
+      )
     if (there!.registry) return
     // With IF NOT EXISTS, it would ask for the right to make one that is there.
     if (!there!.schema) await session.query(`CREATE SCHEMA ${schema}`)

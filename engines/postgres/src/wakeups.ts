@@ -88,7 +88,7 @@ export class Wakeups {
     const leave = () => void client.end().catch(() => undefined)
     if (signal.aborted) return leave()
     signal.addEventListener('abort', leave, { once: true })
-    let notified = true
+    let notified = false
     client.on('notification', () => {
       notified = true
       ring()
@@ -98,7 +98,7 @@ export class Wakeups {
     const look = async (last: string | undefined) => {
       const now = await this.#head(client)
       if (now === last) return now
-      missed = notified ? 0 : missed + 1
+      missed = notified || last === undefined ? 0 : missed + 1
       notified = false
       if (missed === missedLooks) this.#warn()
       ring()
@@ -124,14 +124,14 @@ export class Wakeups {
     fail: (error: unknown) => void,
   ): Promise<void> {
     let last: string | undefined
-    while (!signal.aborted)
-      try {
+    try {
+      for (;;) {
+        await sleep(this.#options.clock, interval, signal)
         last = await look(last)
-        await sleep(this.#options.clock, interval, signal).catch(() => undefined)
-      } catch (error) {
-        if (!signal.aborted) fail(error)
-        return
       }
+    } catch (error) {
+      if (!signal.aborted) fail(error)
+    }
   }
 
   async #head(
