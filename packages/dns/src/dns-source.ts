@@ -40,6 +40,11 @@ export interface DnsSourceOptions {
   readonly maxTtl?: Duration | undefined
   /** How long one question may take, over all tries and servers. Default 4 s: less than a client waits for its first contact. */
   readonly timeout?: Duration | undefined
+  /**
+   * `udp` asks over TCP only when an answer does not fit into a datagram; `tcp` always, for servers that do not say so and
+   * leave records out (Consul's default). Default `udp`.
+   */
+  readonly transport?: 'udp' | 'tcp' | undefined
   /** Default the system's. */
   readonly clock?: Clock
   /** Default: nobody is told. */
@@ -54,17 +59,19 @@ const portOfScheme: Readonly<Record<string, number>> = { http: 80, https: 443 }
  * which the first that answers is asked; none: those of the system. Throws `configuration` and `invalid_field`.
  */
 export function dnsSource(resolvers: readonly string[] = [], options: DnsSourceOptions = {}): Source {
-  const { name, srv, scheme = 'http', clock = systemClock, notify = () => {} } = options
+  const { name, srv, transport, scheme = 'http', clock = systemClock, notify = () => {} } = options
   const { port = portOfScheme[scheme], minTtl = 1_000, maxTtl = 60_000, timeout = 4_000 } = options
   // Refuses a wrong scheme or port here, and not with the first answer.
   instance({ namespace: 'n', service: 's', id: 'i', address: '::', port: port ?? 1, scheme })
   if (port === 0) throw new SeamarkError('configuration', 'port must be a whole number from 1 to 65535.')
+  if (transport !== undefined && transport !== 'udp' && transport !== 'tcp')
+    throw new SeamarkError('configuration', 'transport must be udp or tcp.')
   const least = positive('minTtl', minTtl)
   const most = positive('maxTtl', maxTtl)
   if (most > limits.ttl) throw new SeamarkError('configuration', 'maxTtl must not be more than a day.')
   if (least > most) throw new SeamarkError('configuration', 'minTtl must not be more than maxTtl.')
   const servers = (resolvers.length === 0 ? getServers() : resolvers).map(resolverAddress)
-  const resolver = new Resolver(servers, { clock, timeout: positive('timeout', timeout) })
+  const resolver = new Resolver(servers, { clock, transport, timeout: positive('timeout', timeout) })
   return new PolledSource({
     find: lookup({ resolver, naming: naming({ name, srv }), scheme, port }),
     least,
@@ -81,7 +88,7 @@ export async function open(
 ): Promise<Source> {
   const { resolvers, ...said } = dnsUrl(url)
   try {
-    return dnsSource(resolvers, { ...said, ...options })
+    return dnsSource(resolvers, { ...(said as DnsSourceOptions), ...options })
   } catch (cause) {
     throw new SeamarkError('configuration', `${url} cannot be used: ${(cause as Error).message}`, { cause })
   }

@@ -49,6 +49,7 @@ test.each([
   ['dns://a?minTtl=0', 'minTtl'],
   ['dns://a?minTtl=2m', 'minTtl must not be more than maxTtl'],
   ['dns://a?maxTtl=999h', 'maxTtl must not be more than a day'],
+  ['dns://a?transport=tls', 'transport must be udp or tcp'],
   ['dns://a/a b', 'makes no name of DNS'],
   ['dns://a/{name}.local', 'makes no name of DNS'],
 ])('%s is refused: %s', async (url, problem) => {

@@ -11,9 +11,10 @@ export interface DnsUrl {
   readonly minTtl?: string
   readonly maxTtl?: string
   readonly timeout?: string
+  readonly transport?: string
 }
 
-const parameters = ['srv', 'scheme', 'port', 'minTtl', 'maxTtl', 'timeout'] as const
+const parameters = ['srv', 'scheme', 'port', 'minTtl', 'maxTtl', 'timeout', 'transport'] as const
 type Parameter = (typeof parameters)[number]
 
 const shape = /^dns:\/\/([^/?#]*)(?:\/([^?#]*))?(?:\?([^#]*))?$/

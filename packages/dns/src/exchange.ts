@@ -8,12 +8,21 @@ export interface Address {
   readonly port: number
 }
 
+/** How to ask: in a datagram, and over TCP when the answer does not fit into one; or over TCP at once. */
+export type Transport = 'udp' | 'tcp'
+
 /**
- * Sends a query and waits for the answer, in a datagram, or, when it does not fit, over TCP. Each time from a port of
+ * Sends a query and waits for the answer. Each time from a port of
  * its own, at random, and connected, so that the system drops what others send. Rejects when that fails, and with the
  * signal's reason when it aborts. Does not keep the process alive.
  */
-export async function exchange(address: Address, query: Query, signal: AbortSignal): Promise<Reply> {
+export async function exchange(
+  address: Address,
+  query: Query,
+  transport: Transport,
+  signal: AbortSignal,
+): Promise<Reply> {
+  if (transport === 'tcp') return overTcp(address, query, signal)
   const answer = await overUdp(address, query, signal)
   return answer.truncated ? overTcp(address, query, signal) : answer
 }

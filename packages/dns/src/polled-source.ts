@@ -130,21 +130,23 @@ class View {
       if (service.settled && service.failure !== undefined) this.#failing.add(service)
       else this.#failing.delete(service)
     }
-    if (this.#unsettled.size > 0) return undefined
     this.#judge()
+    if (this.#unsettled.size > 0) return undefined
+    for (const service of this.#failing) service.complain()
     const told = [...this.#told]
     this.#told.clear()
     const changes = this.#begun ? told.flatMap((service) => this.#changes(service)) : [this.#reset()]
     return changes.length === 0 ? undefined : { revision: this.#revision(), changes }
   }
 
+  /**
+   * A watch goes on while one of its services gets answers. It does not begin before each of them got one, however old;
+   * after a while, it begins nevertheless.
+   */
   #judge(): void {
-    for (const service of this.#failing) {
-      const { entries, failure, failingSince = 0 } = service
-      const fresh = this.#now() - failingSince < patience
-      if (this.#failing.size === this.#services.length || (!this.#begun && entries === undefined && fresh))
-        throw failure
-      service.complain()
+    for (const { entries, failure, failingSince = 0 } of this.#failing) {
+      const missing = !this.#begun && entries === undefined && this.#now() - failingSince < patience
+      if (missing || this.#failing.size === this.#services.length) throw failure
     }
   }
 

@@ -1,3 +1,4 @@
+import { createSocket } from 'node:dgram'
 import { type FakeClock, fakeClock } from '@seamark/core/testing'
 import type { Answer as AnyRecord } from 'dns-packet'
 import { describe, expect, test } from 'vitest'
@@ -96,6 +97,24 @@ describe('what is no answer to the question is passed over', () => {
     })
     expect(w.asked.length).toBeGreaterThan(1)
   })
+})
+
+test('what another than the server sends is passed over, however right it looks', async () => {
+  const forger = createSocket('udp4')
+  await using w = await world(async (asked) => {
+    const forged = asked.answer({ answers: [a(asked.name, '6.6.6.6')] })
+    await new Promise((resolve) => forger.send(forged, asked.port, '127.0.0.1', resolve))
+    return good(asked)
+  })
+  expect((await w.resolve()).addresses).toEqual(['10.0.0.1'])
+  forger.close()
+})
+
+test('asks from a port and with an id of its own each time', async () => {
+  await using w = await world(good)
+  for (let round = 0; round < 20; round++) await w.resolve()
+  expect(new Set(w.asked.map(({ bytes }) => bytes.readUInt16BE(0))).size).toBeGreaterThan(10)
+  expect(new Set(w.asked.map(({ port }) => port)).size).toBeGreaterThan(10)
 })
 
 describe('an answer that cannot be read is a failure', () => {
@@ -207,6 +226,13 @@ describe('what is truncated', () => {
     )
     await expect(settled(w.clock, w.resolve())).rejects.toMatchObject({ code: 'engine_unavailable' })
   })
+})
+
+test('asks over TCP alone when told to', async () => {
+  await using server = await scriptedServer(good)
+  const resolver = new Resolver([server], { clock: fakeClock(), timeout: 4_000, transport: 'tcp' })
+  expect((await resolver.resolve(name, 'A', new AbortController().signal)).addresses).toEqual(['10.0.0.1'])
+  expect(server.asked.map(({ transport }) => transport)).toEqual(['tcp'])
 })
 
 test('asks for the end of an alias that an answer leaves open', async () => {

@@ -2,7 +2,7 @@ import { lookup } from 'node:dns/promises'
 import { isIP } from 'node:net'
 import { Backoff, type Clock, SeamarkError, sleep } from '@seamark/core'
 import { type Alias, type Answer, answer } from './answer.ts'
-import { exchange } from './exchange.ts'
+import { exchange, type Transport } from './exchange.ts'
 import { type QueryType, query, type Reply } from './message.ts'
 
 /** A DNS server: an IP address or a host name, and a port. */
@@ -15,6 +15,7 @@ export interface ResolverOptions {
   readonly clock: Clock
   /** Milliseconds that a question may take in all. */
   readonly timeout: number
+  readonly transport?: Transport | undefined
 }
 
 /** Milliseconds to wait for one server's answer; twice as long each round. */
@@ -42,14 +43,16 @@ export class Resolver {
   readonly #servers: readonly ResolverAddress[]
   readonly #clock: Clock
   readonly #timeout: number
+  readonly #transport: Transport
   readonly #waiting: (() => void)[] = []
   #asking = 0
   #current = 0
 
-  constructor(servers: readonly ResolverAddress[], { clock, timeout }: ResolverOptions) {
+  constructor(servers: readonly ResolverAddress[], { clock, timeout, transport = 'udp' }: ResolverOptions) {
     this.#servers = servers
     this.#clock = clock
     this.#timeout = timeout
+    this.#transport = transport
   }
 
   /**
@@ -118,8 +121,9 @@ export class Resolver {
     signal: AbortSignal,
   ): Promise<Answer | Alias> {
     const address = { host: isIP(host) === 0 ? await hostAddress(host, signal) : host, port }
-    let reply: Reply = await exchange(address, query(name, type, true), signal)
-    if (withoutEdns.has(reply.code)) reply = await exchange(address, query(name, type, false), signal)
+    let reply: Reply = await exchange(address, query(name, type, true), this.#transport, signal)
+    if (withoutEdns.has(reply.code))
+      reply = await exchange(address, query(name, type, false), this.#transport, signal)
     if (reply.code !== 0 && reply.code !== 3)
       throw new Error(`it says ${codes[reply.code] ?? `code ${reply.code}`}`)
     return answer(reply, name, type)

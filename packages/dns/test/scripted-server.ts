@@ -10,6 +10,8 @@ export interface Asked {
   readonly transport: 'udp' | 'tcp'
   readonly edns: boolean
   readonly bytes: Buffer
+  /** From which it came. */
+  readonly port: number
   /** The answer to it, with whatever is to be different. */
   answer(fields?: Packet & { readonly code?: number }): Buffer
 }
@@ -19,6 +21,7 @@ export type Sent = Buffer | readonly Buffer[] | undefined
 
 /** A DNS server that answers as a test tells it to, over UDP and TCP. */
 export interface ScriptedServer extends AsyncDisposable {
+  readonly host: string
   /** `127.0.0.1:PORT` */
   readonly address: string
   readonly port: number
@@ -36,7 +39,7 @@ export async function scriptedServer(
     socket.on('data', async (chunk) => {
       received = Buffer.concat([received, chunk])
       if (received.length < 2 || received.length < 2 + received.readUInt16BE(0)) return
-      for (const message of await answers(received.subarray(2), 'tcp')) {
+      for (const message of await answers(received.subarray(2), 'tcp', socket.remotePort!)) {
         const length = Buffer.alloc(2)
         length.writeUInt16BE(message.length)
         // In pieces, as a network may deliver it.
@@ -52,12 +55,16 @@ export async function scriptedServer(
   const { port } = tcp.address() as AddressInfo
   const udp = createSocket('udp4')
   udp.on('message', async (bytes, from) => {
-    for (const message of await answers(bytes, 'udp')) udp.send(message, from.port, from.address)
+    for (const message of await answers(bytes, 'udp', from.port)) udp.send(message, from.port, from.address)
   })
   udp.bind(port, '127.0.0.1')
   await once(udp, 'listening')
 
-  async function answers(bytes: Buffer, transport: Asked['transport']): Promise<readonly Buffer[]> {
+  async function answers(
+    bytes: Buffer,
+    transport: Asked['transport'],
+    port: number,
+  ): Promise<readonly Buffer[]> {
     const { id = 0, questions = [], additionals = [] } = decode(bytes)
     const { name, type } = questions[0]!
     const question: Asked = {
@@ -66,6 +73,7 @@ export async function scriptedServer(
       transport,
       edns: additionals.some((record) => record.type === 'OPT'),
       bytes,
+      port,
       answer: ({ code = 0, flags = 0, ...fields } = {}) =>
         encode({ type: 'response', id, questions, flags: flags | code, ...fields }),
     }
@@ -74,6 +82,7 @@ export async function scriptedServer(
   }
 
   return {
+    host: '127.0.0.1',
     address: `127.0.0.1:${port}`,
     port,
     asked,
