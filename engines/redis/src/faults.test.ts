@@ -2,11 +2,12 @@ import { randomUUID } from 'node:crypto'
 import { inspect } from 'node:util'
 import { directoryFollower, type Follower } from '@seamark/conformance'
 import { type Engine, type Instance, instance, isSeamarkError, type Lease, type Notice } from '@seamark/core'
+import { Redis } from 'ioredis'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { engineTests } from '../../../test/servers/engine-tests.ts'
 import { line } from '../../../test/servers/line.ts'
 import { type RedisServer, redisServer } from '../../../test/servers/redis.ts'
-import { open, redis } from './redis.ts'
+import { redis } from './redis.ts'
 
 const api = (id: string): Instance =>
   instance({ namespace: 'default', service: 'api', id, address: '10.0.0.1', port: 3_000 })
@@ -31,10 +32,10 @@ engineTests('redis', () => {
     return keep(await redisServer({ args }))
   }
 
-  function handle(port: number): { engine: Engine; notices: Notice[]; events: () => string[] } {
+  async function handle(port: number) {
     const notices: Notice[] = []
-    const engine = redis(`redis://127.0.0.1:${port}`, { notify: (notice) => notices.push(notice) })
-    return { engine: keep(engine), notices, events: () => notices.map(({ event }) => event) }
+    const engine = await redis(`redis://127.0.0.1:${port}`, { notify: (notice) => notices.push(notice) })
+    return { engine: keep(engine), events: () => notices.map(({ event }) => event) }
   }
 
   async function followed(engine: Engine): Promise<Follower> {
@@ -55,7 +56,7 @@ engineTests('redis', () => {
     timeout: 60_000,
   }, async () => {
     const server = await started()
-    const { engine } = handle(server.port)
+    const { engine } = await handle(server.port)
     const lease = await engine.register(api('i1'), { ttl: 60_000 })
     const following = await followed(engine)
     expect(following.entries.size).toBe(1)
@@ -72,7 +73,7 @@ engineTests('redis', () => {
     timeout: 60_000,
   }, async () => {
     const server = await started('--appendonly', 'yes')
-    const { engine, events } = handle(server.port)
+    const { engine, events } = await handle(server.port)
     const lease = await engine.register(api('i1'), { ttl: 2_000 })
     await engine.register(api('i2'))
     const following = await followed(engine)
@@ -92,7 +93,7 @@ engineTests('redis', () => {
     timeout: 60_000,
   }, async () => {
     const server = await started()
-    const { engine, events } = handle(server.port)
+    const { engine, events } = await handle(server.port)
     const ttl = 2_000
     const leases = await Promise.all(['i1', 'i2', 'i3'].map((id) => engine.register(api(id), { ttl })))
     const following = await followed(engine)
@@ -113,8 +114,8 @@ engineTests('redis', () => {
   }, async () => {
     const server = await started()
     const way = keep(await line(server.port))
-    const { engine } = handle(way.port)
-    const { engine: near } = handle(server.port)
+    const { engine } = await handle(way.port)
+    const { engine: near } = await handle(server.port)
     const lease = await engine.register(api('i1'), { ttl: 60_000 })
     const following = await followed(engine)
     way.hold()
@@ -133,7 +134,7 @@ engineTests('redis', () => {
 
   test('not there yet: it opens, refuses, and works once it is', async () => {
     const way = keep(await line())
-    const engine = keep(await open(`redis://127.0.0.1:${way.port}`))
+    const engine = keep(await redis(`redis://127.0.0.1:${way.port}`))
     await expect(engine.register(api('i1'))).rejects.toMatchObject(unavailable)
     await expect(directoryFollower(engine).ended).rejects.toMatchObject(unavailable)
     way.lead((await started()).port)
@@ -143,7 +144,7 @@ engineTests('redis', () => {
   test('a replica that is written to is none to write to', async () => {
     const master = await started()
     const replica = await started('--replicaof', '127.0.0.1', String(master.port))
-    const { engine } = handle(replica.port)
+    const { engine } = await handle(replica.port)
     await expect(engine.register(api('i1'))).rejects.toMatchObject({
       ...unavailable,
       message: expect.stringContaining('READONLY'),
@@ -152,7 +153,7 @@ engineTests('redis', () => {
 
   test('disposed of while Redis does not answer: what is under way ends, closed', async () => {
     const server = await started()
-    const { engine } = handle(server.port)
+    const { engine } = await handle(server.port)
     const lease = await engine.register(api('i1'))
     const following = await followed(engine)
     server.pause()
@@ -164,39 +165,41 @@ engineTests('redis', () => {
     closing = closing.filter((one) => one !== following)
   })
 
-  test('no password is in what is thrown or told', async () => {
+  test('locked by another password: that is told at once, without any password', async () => {
     const password = randomUUID()
     const server = await started('--requirepass', password)
-    const wrong = `wrong-${password}`
+    const at = `127.0.0.1:${server.port}`
+    const refusals = [
+      [`redis://:wrong-${password}@${at}`, 'WRONGPASS'],
+      [`redis://ann:${password}@${at}`, 'WRONGPASS'],
+      [`redis://${at}`, 'NOAUTH'],
+      [`redis://:${password}@${at}/99`, 'DB index'],
+    ] as const
+    for (const [url, reply] of refusals) {
+      const error: unknown = await redis(url).catch((error: unknown) => error)
+      expect(error).toMatchObject({ code: 'configuration', message: expect.stringContaining(reply) })
+      expect(inspect(error, { depth: 20, showHidden: true })).not.toContain(password)
+    }
+
     const notices: Notice[] = []
     const engine = keep(
-      redis(`redis://:${wrong}@127.0.0.1:${server.port}`, { notify: (notice) => notices.push(notice) }),
+      await redis(`redis://:${password}@${at}/3`, { notify: (notice) => notices.push(notice) }),
     )
-    const error: unknown = await engine.register(api('i1')).catch((error: unknown) => error)
-    expect(error).toMatchObject({ ...unavailable, message: expect.stringContaining('WRONGPASS') })
+    const lease = await engine.register(api('i1'))
+    const operator = new Redis(server.port, '127.0.0.1', { password })
+    await operator.config('SET', 'requirepass', 'another')
+    await operator.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes')
+    operator.disconnect()
     await vi.waitUntil(() => notices.length > 0, patient)
+    const error: unknown = await engine.renew([lease.token]).catch((error: unknown) => error)
+    expect(error).toMatchObject({ ...unavailable, message: expect.stringContaining('WRONGPASS') })
     expect(inspect([error, notices], { depth: 20, showHidden: true })).not.toContain(password)
-
-    await expect(open(`redis://:${wrong}@127.0.0.1:${server.port}`)).rejects.toMatchObject({
-      code: 'configuration',
-      message: expect.stringContaining('WRONGPASS'),
-    })
-    await expect(open(`redis://127.0.0.1:${server.port}`)).rejects.toMatchObject({
-      code: 'configuration',
-      message: expect.stringContaining('NOAUTH'),
-    })
-    await expect(open(`redis://:${password}@127.0.0.1:${server.port}/99`)).rejects.toMatchObject({
-      code: 'configuration',
-      message: expect.stringContaining('DB index'),
-    })
-    const right = keep(await open(`redis://:${password}@127.0.0.1:${server.port}/3`))
-    await right.register(api('i1'))
   })
 
   test('memory that Redis may free by evicting is told of', async () => {
     const server = await started('--maxmemory', '100mb', '--maxmemory-policy', 'allkeys-lru')
     const notices: Notice[] = []
-    keep(await open(server.url, { notify: (notice) => notices.push(notice) }))
+    keep(await redis(server.url, { notify: (notice) => notices.push(notice) }))
     expect(notices).toMatchObject([{ event: 'eviction_possible', level: 'warn' }])
   })
 })

@@ -36,9 +36,9 @@ engineTests('redis', () => {
     url = `${server.url}?prefix=${prefix}`
   })
 
-  function opened(options?: RedisOptions): { engine: Engine; notices: Notice[]; events: () => string[] } {
+  async function opened(options?: RedisOptions) {
     const notices: Notice[] = []
-    const engine = redis(url, { notify: (notice) => notices.push(notice), ...options })
+    const engine = await redis(url, { notify: (notice) => notices.push(notice), ...options })
     return { engine, notices, events: () => notices.map(({ event }) => event) }
   }
 
@@ -50,7 +50,7 @@ engineTests('redis', () => {
 
   describe('what is in Redis', () => {
     test('can be read by people, and holds no token', async () => {
-      await using engine = redis(url)
+      await using engine = await redis(url)
       const checked = instance({ ...api('i1'), tags: ['a/b'], checks: [{ type: 'tcp' }] })
       const lease = await engine.register(checked, { ttl: 60_000 })
       const stays = await engine.register({ ...api('i/2'), service: 'a%b' })
@@ -122,7 +122,7 @@ engineTests('redis', () => {
     })
 
     test('leaves nothing behind of what is gone but the feed', async () => {
-      await using engine = redis(url)
+      await using engine = await redis(url)
       const lease = await engine.register(api('i1'), { ttl: 60_000 })
       await engine.report(lease.key, [{ id: 'up', status: 'passing' }])
       await engine.claim('primary', lease)
@@ -133,7 +133,7 @@ engineTests('redis', () => {
     })
 
     test('may be of a newer Seamark: fields that are not known are left out', async () => {
-      await using engine = redis(url)
+      await using engine = await redis(url)
       await engine.register(api('i1'))
       const newer = JSON.stringify({ ...api('i1'), color: 'red' })
       await raw.hset(key('instances'), 'default/api/i/i1', newer)
@@ -142,7 +142,7 @@ engineTests('redis', () => {
     })
 
     test('is skipped where it cannot be read, and told of once', async () => {
-      const { engine, notices } = opened()
+      const { engine, notices } = await opened()
       await using _ = engine
       for (const id of ['good', 'json', 'port', 'health', 'revisions']) await engine.register(api(id))
       const fence = await engine.claim('primary', await engine.register(api('holder')))
@@ -180,7 +180,7 @@ engineTests('redis', () => {
 
     test('may be changed by others: a comparison now and then finds it', async () => {
       const clock = fakeClock()
-      const { engine, events } = opened({ clock })
+      const { engine, events } = await opened({ clock })
       await using _ = engine
       for (const id of ['i1', 'i2']) await engine.register(api(id))
       await using following = await followed(engine)
@@ -207,7 +207,7 @@ engineTests('redis', () => {
     })
 
     test('an owner whose record somebody removed learns that its lease is lost', async () => {
-      await using engine = redis(url)
+      await using engine = await redis(url)
       const lease = await engine.register(api('i1'), { ttl: 60_000 })
       await raw.hdel(key('instances'), 'default/api/i/i1')
       expect(await engine.renew([lease.token])).toEqual([false])
@@ -216,8 +216,8 @@ engineTests('redis', () => {
 
   describe('Redis loses', () => {
     test('everything (FLUSHALL): watchers are told, owners learn it, and all goes on', async () => {
-      await using engine = redis(url)
-      await using other = redis(url)
+      await using engine = await redis(url)
+      await using other = await redis(url)
       const lease = await engine.register(api('i1'), { ttl: 60_000 })
       const claim = await engine.claim('primary', lease)
       await using following = await followed(other)
@@ -238,8 +238,8 @@ engineTests('redis', () => {
     })
 
     test('everything, and others register before anybody looks', async () => {
-      await using engine = redis(url)
-      await using other = redis(url)
+      await using engine = await redis(url)
+      await using other = await redis(url)
       for (const id of ['i1', 'i2', 'i3']) await engine.register(api(id))
       await using following = await followed(other)
       await raw.flushall()
@@ -249,7 +249,7 @@ engineTests('redis', () => {
     })
 
     test('its scripts (SCRIPT FLUSH)', async () => {
-      await using engine = redis(url)
+      await using engine = await redis(url)
       const lease = await engine.register(api('i1'), { ttl: 60_000 })
       await using following = await followed(engine)
       await raw.script('FLUSH')
@@ -260,7 +260,7 @@ engineTests('redis', () => {
     })
 
     test('the beginning of the feed: a reader that is behind gets a reset', async () => {
-      await using engine = redis(url)
+      await using engine = await redis(url)
       await engine.register(api('i1'))
       const controller = new AbortController()
       const batches = engine.watchAll(controller.signal)[Symbol.asyncIterator]()
@@ -275,7 +275,7 @@ engineTests('redis', () => {
     })
 
     test('all of the feed', async () => {
-      await using engine = redis(url)
+      await using engine = await redis(url)
       await engine.register(api('i1'))
       await using following = await followed(engine)
       await raw.del(key('feed'))
@@ -297,13 +297,13 @@ engineTests('redis', () => {
       ['nobody looked for an hour', 3_600_000],
       ['the clock went back by an hour', -3_600_000],
     ] as const)('a lease has what was left of its TTL when %s', async ([, ms]) => {
-      const first = redis(url)
+      const first = await redis(url)
       const ttl = 1_500
       const begun = performance.now()
       await first.register(api('i1'), { ttl })
       await first[Symbol.asyncDispose]()
       await shift(ms)
-      const { engine, events } = opened()
+      const { engine, events } = await opened()
       await using _ = engine
       await using following = await followed(engine)
       await following.until('the end', ({ entries }) => entries.size === 0)
@@ -313,7 +313,7 @@ engineTests('redis', () => {
     })
 
     test('a pause without leases prolongs none, and is not told', async () => {
-      const { engine, events } = opened()
+      const { engine, events } = await opened()
       await using _ = engine
       const former = await engine.register(api('i1'), { ttl: 60_000 })
       await engine.deregister(former.key)
@@ -325,7 +325,7 @@ engineTests('redis', () => {
     })
 
     test('many that are over at once do not end at once', async () => {
-      const { engine, notices } = opened()
+      const { engine, notices } = await opened()
       await using _ = engine
       const count = 600
       await Promise.all(
@@ -345,9 +345,9 @@ engineTests('redis', () => {
     })
 
     test('a handle that is gone leaves expiry to the others', async () => {
-      const first = redis(url)
+      const first = await redis(url)
       await first.register(api('i1'), { ttl: 1_000 })
-      await using other = redis(url)
+      await using other = await redis(url)
       await using following = await followed(other)
       await first[Symbol.asyncDispose]()
       await following.until('the end', ({ entries }) => entries.size === 0)
@@ -355,7 +355,7 @@ engineTests('redis', () => {
   })
 
   test('full memory refuses what is new, whole, and nothing else', async () => {
-    await using engine = redis(url)
+    await using engine = await redis(url)
     const lease = await engine.register(api('i1'), { ttl: 60_000 })
     const released = await engine.register(api('i2'))
     await engine.register(api('i3'), { ttl: 2_000 })
@@ -393,8 +393,8 @@ engineTests('redis', () => {
   })
 
   test('registries with other prefixes have nothing to do with each other', async () => {
-    await using engine = redis(url)
-    await using other = redis(`${server.url}?prefix=${prefix}2`)
+    await using engine = await redis(url)
+    await using other = await redis(`${server.url}?prefix=${prefix}2`)
     const lease = await engine.register(api('i1'))
     await using following = await followed(other)
     expect(following.entries.size).toBe(0)
@@ -402,8 +402,8 @@ engineTests('redis', () => {
   })
 
   test('databases of one server have nothing to do with each other', async () => {
-    await using engine = redis(url)
-    await using other = redis(`${server.url}/1?prefix=${prefix}`)
+    await using engine = await redis(url)
+    await using other = await redis(`${server.url}/1?prefix=${prefix}`)
     await engine.register(api('i1'))
     await using following = await followed(other)
     expect(following.entries.size).toBe(0)

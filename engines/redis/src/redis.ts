@@ -52,15 +52,10 @@ const unknownHealth = '?'
  * The registry in a Redis or Valkey server, alone, behind sentinels or in a cluster:
  * `redis://[user:password@]host[:port][/db][?prefix=seamark]`, `rediss://…`, `redis-sentinel://host:26379/master`.
  *
- * Nothing is connected before it is needed; while the server is away, everything throws `engine_unavailable`.
- * Throws `configuration` for a URL that is none.
+ * A server that is away is no error here: until it is back, everything throws `engine_unavailable`.
+ * Throws `configuration` for a URL that is none, and when Redis refuses the user or the database.
  */
-export function redis(url: string, options: RedisOptions = {}): Engine {
-  return new RedisEngine(url, options)
-}
-
-/** As `redis()`, after a first contact: throws `configuration`, too, when Redis refuses the user or the database. */
-export async function open(url: string, options: RedisOptions = {}): Promise<Engine> {
+export async function redis(url: string, options: RedisOptions = {}): Promise<Engine> {
   const engine = new RedisEngine(url, options)
   try {
     await engine.contact()
@@ -69,6 +64,11 @@ export async function open(url: string, options: RedisOptions = {}): Promise<Eng
     throw error
   }
   return engine
+}
+
+/** Opens what a URL names. Throws as `redis()` does. */
+export function open(url: string, options: RedisOptions = {}): Promise<Engine> {
+  return redis(url, options)
 }
 
 class RedisEngine implements Engine, LeaseHost {

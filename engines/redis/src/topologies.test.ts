@@ -8,7 +8,7 @@ import { line } from '../../../test/servers/line.ts'
 import { type RedisServer, redisServer } from '../../../test/servers/redis.ts'
 import { redisSentinel } from '../../../test/servers/redis-sentinel.ts'
 import { tls } from '../../../test/servers/tls.ts'
-import { open, redis } from './redis.ts'
+import { redis } from './redis.ts'
 
 const api = (id: string): Instance =>
   instance({ namespace: 'default', service: 'api', id, address: '10.0.0.1', port: 3_000 })
@@ -36,9 +36,9 @@ engineTests('redis', () => {
     return keep(await redisServer({ args }))
   }
 
-  function handle(url: string): { engine: Engine; events: () => string[] } {
+  async function handle(url: string) {
     const notices: Notice[] = []
-    const engine = keep(redis(url, { notify: (notice) => notices.push(notice) }))
+    const engine = keep(await redis(url, { notify: (notice) => notices.push(notice) }))
     return { engine, events: () => notices.map(({ event }) => event) }
   }
 
@@ -74,7 +74,7 @@ engineTests('redis', () => {
     const replica = await replicaOf(master.port)
     const sentinel = keep(await redisSentinel(master.port))
     await vi.waitUntil(() => sentinel.log.includes(`+slave slave 127.0.0.1:${replica.port}`), patient)
-    const { engine, events } = handle(sentinel.url)
+    const { engine, events } = await handle(sentinel.url)
     const lease = await engine.register(api('i1'), { ttl: 5_000 })
     const following = await followed(engine)
     await asked(master, (client) => client.wait(1, 10_000))
@@ -97,7 +97,7 @@ engineTests('redis', () => {
     const replication = keep(await line(master.port))
     const replica = await replicaOf(replication.port)
     const way = keep(await line(master.port))
-    const { engine } = handle(`redis://127.0.0.1:${way.port}`)
+    const { engine } = await handle(`redis://127.0.0.1:${way.port}`)
     const kept = await engine.register(api('kept'), { ttl: 60_000 })
     await asked(master, (client) => client.wait(1, 10_000))
     replication.hold('back')
@@ -123,7 +123,7 @@ engineTests('redis', () => {
     const master = await started()
     const replica = await replicaOf(master.port)
     const way = keep(await line(master.port))
-    const { engine } = handle(`redis://127.0.0.1:${way.port}`)
+    const { engine } = await handle(`redis://127.0.0.1:${way.port}`)
     await engine.register(api('i1'))
     await asked(master, (client) => client.wait(1, 10_000))
     await asked(replica, (client) => client.replicaof('NO', 'ONE'))
@@ -153,8 +153,8 @@ engineTests('redis', () => {
       )
 
     for (const prefix of ['a', 'b', 'c', 'd']) {
-      const { engine } = handle(`${one.url}?prefix=${prefix}`)
-      const { engine: there } = handle(`redis://127.0.0.1:1,127.0.0.1:${other.port}?prefix=${prefix}`)
+      const { engine } = await handle(`${one.url}?prefix=${prefix}`)
+      const { engine: there } = await handle(`redis://127.0.0.1:1,127.0.0.1:${other.port}?prefix=${prefix}`)
       const lease = await engine.register(api('i1'), { ttl: 1_000 })
       const following = await followed(there)
       await there.claim('primary', await there.resume(lease.token))
@@ -168,11 +168,11 @@ engineTests('redis', () => {
 
   test('TLS: the certificate is verified', async () => {
     const server = keep(await redisServer({ secure: true }))
-    const { engine } = handle(`${server.url}?ca=${encodeURIComponent(tls.ca)}`)
+    const { engine } = await handle(`${server.url}?ca=${encodeURIComponent(tls.ca)}`)
     await engine.register(api('i1'))
     const following = await followed(engine)
     expect(following.entries.size).toBe(1)
-    const { engine: trusting } = handle(server.url)
+    const { engine: trusting } = await handle(server.url)
     await expect(trusting.register(api('i1'))).rejects.toMatchObject({
       ...unavailable,
       message: expect.stringMatching(/certificate/),
@@ -185,7 +185,7 @@ engineTests('redis', () => {
       '~{seamark}:* -@all +@read +@write +@connection +eval +evalsha +info +time -@dangerous +info'.split(' ')
     await asked(server, (client) => client.call('ACL', 'SETUSER', 'seamark', 'on', '>secret', ...rights))
     const url = `redis://seamark:secret@127.0.0.1:${server.port}`
-    const { engine, events } = handle(url)
+    const { engine, events } = await handle(url)
     const lease = await engine.register(api('i1'), { ttl: 1_000 })
     const following = await followed(engine)
     await engine.report(api('i1'), [{ id: 'up', status: 'passing' }])
@@ -194,8 +194,7 @@ engineTests('redis', () => {
     expect(await engine.renew([lease.token])).toEqual([true])
     await following.until('the end', ({ entries }) => entries.size === 0)
     expect(events()).toEqual(['leases_expired'])
-    await (await open(url))[Symbol.asyncDispose]()
-    const { engine: elsewhere } = handle(`${url}?prefix=other`)
+    const { engine: elsewhere } = await handle(`${url}?prefix=other`)
     await expect(elsewhere.register(api('i1'))).rejects.toMatchObject({
       ...unavailable,
       message: expect.stringContaining('NOPERM'),
