@@ -1,5 +1,6 @@
 import {
   type Change,
+  type ClaimKey,
   type Entry,
   type EntryChange,
   type Health,
@@ -39,20 +40,12 @@ export class Records {
     return this.#read(name, () => readHealth(text))
   }
 
-  /** What there is, in the form of a change that makes it known. */
-  change([name, about, instance, health]: State): EntryChange | undefined {
+  /** What there is under a name, in the form of a change that makes it known. */
+  change(state: State): EntryChange | undefined {
+    const [name, about] = state
     const what = named(name)
-    if (what === undefined)
-      return this.#read(name, () => {
-        throw new Error('it has no such name')
-      })
-    if (!about) return gone(what)
-    return (
-      this.#read(name, () => {
-        if (what.kind === 'claim') return { type: 'claim', holder: readHolder(what, about) }
-        return { type: 'put', entry: readEntry(what.key, about, instance ?? '', health ?? '') }
-      }) ?? gone(what)
-    )
+    if (what !== undefined && !about) return gone(what)
+    return this.#read(name, () => readChange(what, state)) ?? (what && gone(what))
   }
 
   /** A reset to all there is. */
@@ -90,6 +83,12 @@ function gone({ kind, key }: Named): EntryChange {
   return kind === 'claim' ? { type: 'release', claim: key } : { type: 'delete', key }
 }
 
+function readChange(what: Named | undefined, [, about, instance, health]: State): EntryChange {
+  if (what === undefined) throw new Error('Seamark gives no such names')
+  if (what.kind === 'claim') return { type: 'claim', holder: readHolder(what.key, about ?? '') }
+  return { type: 'put', entry: readEntry(what.key, about ?? '', instance ?? '', health ?? '') }
+}
+
 function readEntry(key: InstanceKey, revisions: string, text: string, health: string): Entry {
   const [, created, modified] = /^(\d+) (\d+)$/.exec(revisions) ?? []
   if (created === undefined || modified === undefined) throw new Error('its revisions are none')
@@ -101,9 +100,8 @@ function readEntry(key: InstanceKey, revisions: string, text: string, health: st
   })
 }
 
-function readHolder({ key }: Extract<Named, { kind: 'claim' }>, about: string): Holder {
+function readHolder({ namespace, service, name }: ClaimKey, about: string): Holder {
   const [, fence, id] = /^(\d+) (.+)$/.exec(about) ?? []
   if (fence === undefined || id === undefined) throw new Error('its holder is none')
-  const { namespace, service, name } = key
   return Object.freeze({ namespace, service, id: unescaped(id), name, fence: Number(fence) })
 }

@@ -392,6 +392,18 @@ engineTests('redis', () => {
     }
   })
 
+  test.for(['a b', ' ', '1', 'c/', '%', '[a-z]*'])('a claim of %j ends with its lease', async (id) => {
+    await using engine = await redis(url)
+    const lease = await engine.register(api(id))
+    await engine.claim(id, lease)
+    await using following = await followed(engine)
+    expect(following.holders.size).toBe(1)
+    const revision = await engine.release(lease.token)
+    await following.reached(revision!)
+    expect(following.holders.size).toBe(0)
+    expect(await raw.zcard(key('index'))).toBe(0)
+  })
+
   test('registries with other prefixes have nothing to do with each other', async () => {
     await using engine = await redis(url)
     await using other = await redis(`${server.url}?prefix=${prefix}2`)

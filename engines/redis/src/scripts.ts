@@ -118,7 +118,7 @@ local function endLease(name, changed)
   redis.call('HDEL', tokens, string.match(lease, '[^ ]*$'))
   local service = serviceOf(name)
   for _, claim in ipairs(redis.call('ZRANGEBYLEX', index, '[' .. service .. 'c/', '(' .. service .. 'c0')) do
-    if string.match(redis.call('HGET', claims, claim) or '', '[^ ]*$') == idOf(name) then
+    if string.match(redis.call('HGET', claims, claim) or '', '^%d+ (.*)$') == idOf(name) then
       redis.call('HDEL', claims, claim)
       redis.call('ZREM', index, claim)
       changed[#changed + 1] = claim
