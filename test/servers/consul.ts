@@ -52,9 +52,9 @@ export function consulServer({ settings = {} }: ConsulOptions = {}): Promise<Con
   })
 }
 
-/** It has a leader, and has found itself. Who may not ask for that is told so by one that is ready, too. */
+/** It has a leader, which has all that was ever written, and has found itself. Who may not ask for that is told so by one that is ready, too. */
 async function registered(port: number): Promise<boolean> {
-  const url = `http://127.0.0.1:${port}/v1/health/service/consul?passing`
+  const url = `http://127.0.0.1:${port}/v1/health/service/consul?passing&consistent`
   const response = await fetch(url, { signal: AbortSignal.timeout(2_000) })
   if (response.status === 403) return true
   const nodes: unknown = await response.json()

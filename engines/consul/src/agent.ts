@@ -162,7 +162,10 @@ export class Agent {
   }
 
   async #transaction(operations: readonly Operation[], repeatable: boolean): Promise<readonly Item[]> {
-    const { status, text } = await this.#send('PUT', '/v1/txn', { body: operations, repeatable })
+    const { status, text } = await this.#send('PUT', repeatable ? '/v1/txn?consistent' : '/v1/txn', {
+      body: operations,
+      repeatable,
+    })
     if (status === 413)
       throw new SeamarkError(
         'too_large',
@@ -182,14 +185,15 @@ export class Agent {
 
   async #read<T>(path: string, { after, signal }: Reading): Promise<Answer<T | undefined>> {
     const blocking = after !== undefined
-    const query = blocking ? `${path.includes('?') ? '&' : '?'}index=${after}&wait=${wait / 1_000}s` : ''
+    // A leader that has just started answers other reads from a state that it has not put together yet.
+    const query = blocking ? `consistent&index=${after}&wait=${wait / 1_000}s` : 'consistent'
     const options: Sending = {
       repeatable: true,
       blocking,
       milliseconds: blocking ? wait + wait / 16 + timeout : timeout,
       signal,
     }
-    const { status, text, index } = await this.#send('GET', path + query, options)
+    const { status, text, index } = await this.#send('GET', withQuery(path, query), options)
     if (status === 404) return { index, value: undefined }
     if (status !== 200) throw this.#refusal(`GET ${path.split('?')[0]}`, status, text)
     return { index, value: JSON.parse(text) as T }
@@ -201,10 +205,7 @@ export class Agent {
     { body, repeatable = false, blocking = false, milliseconds = timeout, signal }: Sending,
   ): Promise<{ status: number; text: string; index: number }> {
     const { token, datacenter } = this.#location
-    const address =
-      datacenter === undefined
-        ? path
-        : `${path}${path.includes('?') ? '&' : '?'}dc=${encodeURIComponent(datacenter)}`
+    const address = datacenter === undefined ? path : withQuery(path, `dc=${encodeURIComponent(datacenter)}`)
     for (let tries = 1; ; tries++) {
       if (this.#closed) throw new SeamarkError('closed', 'The engine was closed.')
       const controller = new AbortController()
@@ -271,6 +272,10 @@ interface Sending {
   readonly blocking?: boolean
   readonly milliseconds?: number
   readonly signal?: AbortSignal | undefined
+}
+
+function withQuery(path: string, query: string): string {
+  return `${path}${path.includes('?') ? '&' : '?'}${query}`
 }
 
 /** Some of Node's errors have an empty message, such as those of a name with several addresses. */

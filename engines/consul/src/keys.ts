@@ -31,14 +31,14 @@ export function keys(prefix: string): Keys {
 }
 
 /**
- * A name as one segment of a key: as it is, but for what would end the segment, be taken for an escape, or for a
- * directory of a URL's path.
+ * A name as one segment of a key: as it is, but for what would end the segment, be taken for an escape or for a
+ * directory of a URL's path, and what Consul's HTTP API refuses: characters that its Unicode tables do not know.
  */
 export function segment(name: string): string {
-  return name.replace(/[%/]|^\./g, (character) => escapes[character]!)
+  return name.replace(/[%/]|^\.|[^\x20-\x7e]+/g, (text) => escapes[text] ?? encodeURIComponent(text))
 }
 
-const escapes: Readonly<Record<string, string>> = { '%': '%25', '/': '%2F', '.': '%2E' }
+const escapes: Readonly<Record<string, string>> = { '.': '%2E' }
 
 /** A key in the path of a URL. */
 export function keyPath(key: string): string {

@@ -6,21 +6,18 @@ import { type Clock, sleep } from '@seamark/core'
  */
 export class TokenBucket {
   readonly #clock: Clock
-  readonly #interval: number
   /** When the bucket is full again. */
   #full = Number.NEGATIVE_INFINITY
 
-  /** `interval` in ms. */
-  constructor(clock: Clock, interval: number) {
+  constructor(clock: Clock) {
     this.#clock = clock
-    this.#interval = interval
   }
 
-  /** Rejects with the signal's reason as soon as it aborts. */
-  async take(signal: AbortSignal): Promise<void> {
+  /** `interval` in ms. Rejects with the signal's reason as soon as it aborts. */
+  async take(interval: number, signal: AbortSignal): Promise<void> {
     const now = this.#clock.now()
-    this.#full = Math.max(now, this.#full) + this.#interval
-    const wait = this.#full - now - burst * this.#interval
+    this.#full = Math.max(now, this.#full) + interval
+    const wait = this.#full - now - burst * interval
     if (wait > 0) await sleep(this.#clock, wait, signal)
   }
 }

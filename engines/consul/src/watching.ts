@@ -31,9 +31,9 @@ export interface WatchingOptions {
   onGone(): void
 }
 
-/** Milliseconds between two readings of a busy registry, of what Seamark registered and of what others did. */
-const ownInterval = 100
-const foreignInterval = 500
+/** Milliseconds between two readings of a busy registry, and how much more for each instance, since each reads all of them. */
+const interval = 100
+const intervalOfEach = 0.05
 /** Milliseconds between two looks whether the agent is there: a blocking query would not tell for minutes. */
 const pulseInterval = 5_000
 
@@ -63,28 +63,26 @@ export async function* watching(options: WatchingOptions): AsyncGenerator<Batch>
     const foreignReader = new ForeignReader(covered, skipped)
     const prefix = prefixOf(keys, services)
     const path = foreignPathOf(services)
-    const buckets = {
-      own: new TokenBucket(clock, ownInterval),
-      foreign: new TokenBucket(clock, foreignInterval),
-    }
+    const buckets = { own: new TokenBucket(clock), foreign: new TokenBucket(clock) }
     const reading = { signal: controller.signal }
+    let own: Registered = { entries: new Map(), holders: new Map() }
+    let foreign: ReadonlyMap<string, Entry> = new Map()
 
     const nextOwn = (after: number) =>
       handled(async (): Promise<News> => {
-        await buckets.own.take(controller.signal)
+        await buckets.own.take(interval + own.entries.size * intervalOfEach, controller.signal)
         return { of: 'own', answer: await agent.list(prefix, { after, ...reading }) }
       })
     const nextForeign = (after: number) =>
       handled(async (): Promise<News> => {
         if (path === undefined) return new Promise(() => {})
-        await buckets.foreign.take(controller.signal)
+        await buckets.foreign.take(interval + foreign.size * intervalOfEach, controller.signal)
         return { of: 'foreign', answer: await agent.catalog<Upstream>(path, { after, ...reading }) }
       })
 
     // Whoever may not read is answered with nothing by a listing, but refused a single entry.
     await agent.item(keys.revision)
     let foreignIndex = 0
-    let foreign: ReadonlyMap<string, Entry> = new Map()
     if (path !== undefined) {
       const { index, value } = await agent.catalog<Upstream>(path, reading)
       foreignIndex = index
@@ -92,7 +90,7 @@ export async function* watching(options: WatchingOptions): AsyncGenerator<Batch>
     }
     const first = await agent.list(prefix, reading)
     let ownIndex = first.index
-    let own = ownReader.fold(first.value)
+    own = ownReader.fold(first.value)
     let revision: Revision = Math.max(ownIndex, foreignIndex)
     let shown = merged(own, foreign)
     void beat(agent, clock, controller)
