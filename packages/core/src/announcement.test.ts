@@ -123,6 +123,35 @@ describe('an announcement', () => {
     expect(notices.map(({ event }) => event)).toContain('announced_again')
   })
 
+  test('tells once that another one announces the same id, and slows down', async () => {
+    const [one, other] = [announce(), announce()]
+    await Promise.all([one.first, other.first])
+    await clock.advance(20 * ttl)
+    const events = notices.map(({ event }) => event)
+    // Each of the two has a notice of its own.
+    expect(events.filter((event) => event === 'announced_twice')).toHaveLength(2)
+    expect(events.filter((event) => event === 'announced_again').length).toBeLessThanOrEqual(2)
+    expect(await registry.count()).toBe(1)
+    // They lay at least a quarter of a TTL between one registration and the next; in a hurry it would be 120 or more.
+    expect(registry.register.length).toBeLessThan(20 * 4)
+    const closing = other.close()
+    await clock.advance(ttl)
+    await closing
+    expect(one.registered).toBe(true)
+    expect(await registry.count()).toBe(1)
+  })
+
+  test('that was forgotten many times in a row is still back within one TTL', async () => {
+    const announcement = announce()
+    await announcement.first
+    for (let n = 0; n < 50; n++) {
+      registry.engine = memory({ clock })
+      let waited = 0
+      for (; (await registry.count()) === 0; waited += 100) await clock.advance(100)
+      expect(waited).toBeLessThanOrEqual(ttl)
+    }
+  })
+
   test('notices within a third of the TTL that a long outage is over', async () => {
     const announcement = announce()
     await announcement.first

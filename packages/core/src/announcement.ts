@@ -37,9 +37,16 @@ export interface AnnouncementOptions {
 /** Milliseconds between two tries at most, however long the TTL. */
 const longestWait = 5_000
 
+/** Losses, one soon after the other, from which on the registry is taken to hold another announcer of the same id. */
+const contest = 2
+
 /**
  * Registers, renews at a third of the TTL, and registers again whenever the lease is lost: for ever, until closed.
  * While the registry is away it is tried again at least six times a TTL, so that the end of an outage is noticed soon.
+ *
+ * Two announcers of one id supersede each other for ever. From inside, that looks like a registry that forgets again and
+ * again: so it is told once, and both go on slowly, at most half a TTL later each time. With the third of a TTL that a
+ * loss may take to be noticed, one that really was forgotten is still back within one TTL.
  */
 export class KeptAnnouncement implements Announcement {
   readonly instance: Instance
@@ -52,6 +59,10 @@ export class KeptAnnouncement implements Announcement {
   #registered = false
   /** When the last successful registration or renewal was sent. */
   #renewed = 0
+  /** When the lease began. */
+  #since = 0
+  /** Leases lost in a row that were renewed in time, and did not live for a TTL. */
+  #losses = 0
   #troubled = false
   #end: Promise<void> | undefined
 
@@ -152,6 +163,7 @@ export class KeptAnnouncement implements Announcement {
     }
     this.#registered = true
     this.#renewed = sent
+    this.#since = sent
     this.#backoff.reset()
     this.#inform(again)
     this.#wake()
@@ -172,7 +184,7 @@ export class KeptAnnouncement implements Announcement {
         return
       } catch (error) {
         if (isSeamarkError(error, 'lease_lost')) {
-          await this.#registerAgain()
+          await this.#registerAgain(sent - this.#renewed < ttl)
           return
         }
         this.#trouble(error)
@@ -181,8 +193,12 @@ export class KeptAnnouncement implements Announcement {
     }
   }
 
-  async #registerAgain(): Promise<void> {
+  async #registerAgain(inTime: boolean): Promise<void> {
     this.#registered = false
+    const { ttl } = this.#options
+    const shortLived = this.#renewed - this.#since < ttl
+    this.#losses = inTime ? (shortLived ? this.#losses + 1 : 1) : 0
+    if (this.#losses >= contest) await this.#pause((ttl / 2) * (0.5 + Math.random() / 2))
     if (this.#closing.signal.aborted) return
     await this.#register()
   }
@@ -197,13 +213,26 @@ export class KeptAnnouncement implements Announcement {
 
   #inform(again: boolean): void {
     this.#troubled = false
-    this.#options.notify({
-      level: again ? 'warn' : 'info',
-      event: again ? 'announced_again' : 'announced',
-      message: again
-        ? `The registry had lost ${displayName(this.instance)}: it is registered again.`
-        : `${displayName(this.instance)} is registered at ${this.instance.address}:${this.instance.port}.`,
-    })
+    const { notify } = this.#options
+    const name = displayName(this.instance)
+    if (!again)
+      notify({
+        level: 'info',
+        event: 'announced',
+        message: `${name} is registered at ${this.instance.address}:${this.instance.port}.`,
+      })
+    else if (this.#losses < contest)
+      notify({
+        level: 'warn',
+        event: 'announced_again',
+        message: `The registry had lost ${name}: it is registered again.`,
+      })
+    else if (this.#losses === contest)
+      notify({
+        level: 'warn',
+        event: 'announced_twice',
+        message: `${name} was taken over ${contest} times within a TTL, though it was renewed: another process probably announces the same id, and the two supersede each other. Give each its own id. It goes on, more slowly.`,
+      })
   }
 
   /** Told once per outage. */
