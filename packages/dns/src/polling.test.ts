@@ -192,6 +192,8 @@ test('closing ends what is under way', async () => {
   await until(() => w.count('api') === 1)
   await w.source[Symbol.asyncDispose]()
   await expect(following.ended).rejects.toMatchObject({ code: 'closed' })
+  await w.clock.advance(60_000)
+  expect(w.count('api')).toBe(1)
   const reading = w.source.watch([key('api')], new AbortController().signal)[Symbol.asyncIterator]()
   await expect(reading.next()).rejects.toMatchObject({ code: 'closed' })
 })

@@ -50,9 +50,9 @@ async function settled<T>(clock: FakeClock, promise: Promise<T>): Promise<T> {
 
 const good = (asked: Asked) => asked.answer({ answers: [a(asked.name, '10.0.0.1')] })
 
-/** The good answer, with some of its bytes changed. */
+/** The answer with another address, and with some of its bytes changed. */
 function changed(asked: Asked, change: (bytes: Buffer) => void): Buffer {
-  const bytes = good(asked)
+  const bytes = asked.answer({ answers: [a(asked.name, '6.6.6.6')] })
   change(bytes)
   return bytes
 }
@@ -91,9 +91,7 @@ describe('what is no answer to the question is passed over', () => {
     await using w = await world((asked) => changed(asked, (bytes) => bytes.write('x', 13)))
     await expect(settled(w.clock, w.resolve())).rejects.toMatchObject({
       code: 'engine_unavailable',
-      message: expect.stringMatching(
-        /^DNS does not answer for api\.local A \(127.*no answer within \d+ ms\)\.$/,
-      ),
+      message: expect.stringMatching(/^DNS does not answer for api\.local A \(127.*no answer\)\.$/),
     })
     expect(w.asked.length).toBeGreaterThan(1)
   })

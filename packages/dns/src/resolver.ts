@@ -133,9 +133,7 @@ export class Resolver {
     const controller = new AbortController()
     const abort = () => controller.abort(signal.reason)
     signal.addEventListener('abort', abort, { once: true })
-    const timer = this.#clock.after(ms, () =>
-      controller.abort(new Error(`no answer within ${Math.round(ms)} ms`)),
-    )
+    const timer = this.#clock.after(ms, () => controller.abort(new Error('no answer')))
     try {
       return await work(controller.signal)
     } finally {
