@@ -50,6 +50,7 @@ export {
 } from './instance.ts'
 export type { Journal, JournalCommit, JournalState, JournalWrite, Registration } from './journal.ts'
 export { grantedTtl } from './lease.ts'
+export { type Dated, Ledger, type LedgerOptions } from './ledger.ts'
 export { limits } from './limits.ts'
 export { Mailbox } from './mailbox.ts'
 export { memory } from './memory.ts'
