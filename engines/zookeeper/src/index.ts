@@ -1,1 +1,1 @@
-export {}
+export { open, type ZookeeperOptions, zookeeper } from './zookeeper.ts'

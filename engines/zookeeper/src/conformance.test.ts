@@ -1,0 +1,34 @@
+import { randomUUID } from 'node:crypto'
+import { describeEngine, realTime } from '@seamark/conformance'
+import { afterAll, beforeAll } from 'vitest'
+import { engineTests } from '../../../test/servers/engine-tests.ts'
+import { type Line, line } from '../../../test/servers/line.ts'
+import { type ZookeeperServer, zookeeperServer } from '../../../test/servers/zookeeper.ts'
+import { zookeeper } from './zookeeper.ts'
+
+engineTests('zookeeper', () => {
+  let server: ZookeeperServer
+  let way: Line
+  beforeAll(async () => {
+    server = await zookeeperServer()
+    way = await line(server.port)
+  })
+  afterAll(async () => {
+    await way?.[Symbol.asyncDispose]()
+    await server?.[Symbol.asyncDispose]()
+  })
+
+  describeEngine('the ZooKeeper engine', {
+    terms: { minimumTtl: 1_000, lateness: 1_000 },
+    async setup() {
+      const url = `zookeeper://127.0.0.1:${way.port}/test/${randomUUID()}`
+      return {
+        time: realTime(),
+        open: () => zookeeper(url),
+        crash: () => server.restart(),
+        disconnect: async () => way.cut(),
+        [Symbol.asyncDispose]: async () => undefined,
+      }
+    },
+  })
+})
