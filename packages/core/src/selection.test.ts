@@ -48,6 +48,12 @@ describe('selecting', () => {
     )
   })
 
+  it('refuses a version with so many alternatives that comparing them takes long', () => {
+    expect(() => select(entries, { version: Array(1_000).fill('1').join('||') })).toThrow(
+      expect.objectContaining({ field: 'version' }),
+    )
+  })
+
   it('takes the passing ones; without any, those with a warning; never the others', () => {
     expect(healthy(entries)).toEqual([entries[0]])
     expect(healthy(entries.slice(1))).toEqual([entries[1]])

@@ -1,11 +1,13 @@
 import { Range, satisfies } from 'semver'
 import { invalidField } from './errors.ts'
 import type { HealthStatus } from './health.ts'
+import { limits } from './limits.ts'
+import { checkText } from './names.ts'
 import type { Entry } from './ports.ts'
 
 /** What an instance must have. All that is given must fit. */
 export interface Selection {
-  /** A range as npm writes them: `^2.1`, `2.x`, `2.1.0`. Instances without a version fit none. */
+  /** A range as npm writes them: `^2.1`, `2.x`, `2.1.0`; at most 256 bytes. Instances without a version fit none. */
   readonly version?: string | undefined
   /** All of them. */
   readonly tags?: readonly string[] | undefined
@@ -33,8 +35,9 @@ export function select(entries: readonly Entry[], selection: Selection): readonl
   )
 }
 
-/** Throws `invalid_field`. */
+/** A range with thousands of alternatives, compared with thousands of versions, would take seconds. Throws `invalid_field`. */
 export function versionRange(version: string): Range {
+  checkText('version', version, limits.versionBytes)
   try {
     return new Range(version)
   } catch (cause) {
