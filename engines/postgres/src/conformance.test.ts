@@ -20,7 +20,7 @@ engineTests('postgres', () => {
   })
 
   const harness: Harness = {
-    terms: { minimumTtl: 1_000, lateness: 1_000 },
+    terms: { minimumTtl: 1_000, lateness: 2_000 },
     async setup() {
       const schema = `t${randomUUID().replaceAll('-', '')}`
       return {

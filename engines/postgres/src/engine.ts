@@ -48,8 +48,11 @@ const renewedAtOnce = 5_000
 const tokenForm = /^[\w-]{22}$/
 
 export class PostgresEngine implements Engine, LeaseHost {
-  /** A sweep comes every 200 to 350 ms, then a transaction and a notification; the rest is for a busy database. */
-  readonly terms: Terms = { minimumTtl: 1_000, lateness: 1_000 }
+  /**
+   * A sweep comes every 200 to 350 ms, then a transaction and a notification. The rest is for a machine without a free
+   * processor, where each of these steps may take half a second.
+   */
+  readonly terms: Terms = { minimumTtl: 1_000, lateness: 2_000 }
   readonly freshness: 'push' | number
   readonly #location: Location
   readonly #database: Database

@@ -32,9 +32,10 @@ const sslModes: Readonly<Record<string, (ca: string | undefined) => false | Conn
   'verify-full': (ca) => (ca === undefined ? {} : { ca }),
 }
 
-/** The certificate must be good, whatever host it names. */
+/** The certificate must be good, whatever host it names: from an authority that everybody trusts, that says nothing. */
 function anyHost(ca: string | undefined): ConnectionOptions {
-  return { ...(ca !== undefined && { ca }), checkServerIdentity: () => undefined }
+  if (ca === undefined) throw wrong('sslmode=verify-ca needs sslrootcert: the file of your own authority.')
+  return { ca, checkServerIdentity: () => undefined }
 }
 
 /** Reads a URL strictly: what it does not know, it refuses. Throws `configuration`, without the password. */

@@ -395,6 +395,24 @@ engineTests('postgres', () => {
       expect(Math.max(...deletions)).toBeLessThanOrEqual(100)
     })
 
+    it('that are renewed from everywhere while others come and go are all held', async () => {
+      newSchema()
+      const [one, other] = [await engine(), await engine()]
+      const ids = Array.from({ length: 300 }, (_, index) => `i${index}`)
+      const leases = await Promise.all(ids.map((id) => one.register(api(id), { ttl: 60_000 })))
+      const tokens = leases.map(({ token }) => token)
+      const [kept, ending] = [tokens.slice(100), tokens.slice(0, 100)]
+      const renewing = Array.from({ length: 20 }, async (_, round) => {
+        const order = round % 2 ? tokens : tokens.toReversed()
+        const held = await (round % 3 ? one : other).renew(order)
+        const lost = order.filter((_, index) => !held[index])
+        expect(lost.filter((token) => kept.includes(token))).toEqual([])
+      })
+      const ends = ending.map((token, index) => (index % 2 ? one : other).release(token))
+      await Promise.all([...renewing, ...ends])
+      expect(await other.renew(tokens)).toEqual([...ending.map(() => false), ...kept.map(() => true)])
+    })
+
     it('whose rows lost their instance are removed', async () => {
       newSchema()
       const handle = await engine()
