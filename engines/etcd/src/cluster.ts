@@ -22,7 +22,7 @@ const tryTimeout = 2_000
  */
 const patience = 3_000
 /** Renewals that travel on one stream: a member does them one after the other. */
-const renewalsTogether = 1_000
+const renewalsTogether = 500
 /** What one transaction may hold (`--max-txn-ops` of etcd, its default). */
 export const mostOperations = 128
 
@@ -38,6 +38,11 @@ export interface Outcome {
   readonly revision: Revision
   readonly responses: readonly IResponseOp[]
   /** Whether there was an earlier try, of which is not known what became of it. */
+  readonly repeated: boolean
+}
+
+interface Tried<T> {
+  readonly answer: T
   readonly repeated: boolean
 }
 
@@ -173,9 +178,7 @@ export class Cluster {
    * Tries members in turn, for as long as patience lasts. Throws the driver's error when asking another member would change
    * nothing.
    */
-  async #try<T>(
-    work: (member: Member, options: CallOptions) => Promise<T>,
-  ): Promise<{ answer: T; repeated: boolean }> {
+  async #try<T>(work: (member: Member, options: CallOptions) => Promise<T>): Promise<Tried<T>> {
     const begun = this.#clock.now()
     const backoff = new Backoff({ first: 50, most: 500 })
     for (let tries = 1; ; tries++) {

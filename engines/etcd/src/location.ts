@@ -27,7 +27,7 @@ type Parameter = (typeof parameters)[number]
 const defaultPort = 2379
 const defaultPrefix = '/seamark'
 
-const shape = /^etcd:\/\/(?:([^/?#@]*)@)?([^/?#@]+)(\/[^?#]*)?(?:\?([^#]*))?$/
+const shape = /^etcd:\/\/(?:([^/?#@]*)@)?([^/?#@]+)(\/[^?#@]*)?(?:\?([^#]*))?$/
 const host = /^(?:\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::\d{1,5})?$/i
 
 /**
@@ -38,7 +38,7 @@ export function location(url: string): Location {
   const [, user, hosts, path = '', query = ''] = shape.exec(url) ?? []
   if (hosts === undefined)
     throw wrong(
-      'it must look like etcd://host:2379,host:2379/prefix, with "@" and "/" in a password as %40 and %2F',
+      'it must look like etcd://host:2379,host:2379/prefix, with "@" and "/" in a password, and "@" in a prefix, as %40 and %2F',
     )
   const given = queryParameters(query)
   const format = given.format ?? 'seamark'
@@ -53,11 +53,13 @@ export function location(url: string): Location {
   }
 }
 
-function member(text: string): string {
-  if (!host.test(text)) throw wrong(`"${text}" is not a host, or a host and a port`)
+/** What is no host may be a password: it is not repeated. */
+function member(text: string, index: number): string {
+  if (!host.test(text)) throw wrong(`its host number ${index + 1} is not a host, or a host and a port`)
   const port = /:(\d+)$/.exec(text.replace(/^\[.*\]/, ''))?.[1]
   if (port === undefined) return `${text}:${defaultPort}`
-  if (Number(port) < 1 || Number(port) > 65_535) throw wrong(`"${text}" has a port that is none`)
+  if (Number(port) < 1 || Number(port) > 65_535)
+    throw wrong(`its host number ${index + 1} has a port that is none`)
   return text
 }
 
