@@ -16,10 +16,12 @@ export interface ConsulServer extends ServerProgram {
 export interface ConsulOptions {
   /** More configuration, such as `{ acl: { enabled: true, default_policy: 'deny' } }`. */
   readonly settings?: Readonly<Record<string, unknown>>
+  /** A token that may read the catalog, where these settings turn access control on. */
+  readonly token?: string
 }
 
 /** A Consul agent that is its own server, and keeps its data over a restart. */
-export function consulServer({ settings = {} }: ConsulOptions = {}): Promise<ConsulServer> {
+export function consulServer({ settings = {}, token }: ConsulOptions = {}): Promise<ConsulServer> {
   return serverProgram('consul', async (folder) => {
     const [http, https, dns, server, lan] = await Promise.all([
       freePort(),
@@ -46,16 +48,22 @@ export function consulServer({ settings = {} }: ConsulOptions = {}): Promise<Con
     }
     return {
       args: ['agent', '-hcl', JSON.stringify(all)],
-      ready: () => registered(http),
+      ready: () => registered(http, token),
       facts: { url: `consul://127.0.0.1:${http}`, port: http, securePort: https, dnsPort: dns },
     }
   })
 }
 
-/** It has a leader, which has all that was ever written, and has found itself. Who may not ask for that is told so by one that is ready, too. */
-async function registered(port: number): Promise<boolean> {
+/**
+ * It has a leader, which has all that was ever written, and has found itself. Who may not ask for that is told so by one
+ * that is ready, too.
+ */
+async function registered(port: number, token = ''): Promise<boolean> {
   const url = `http://127.0.0.1:${port}/v1/health/service/consul?passing&consistent`
-  const response = await fetch(url, { signal: AbortSignal.timeout(2_000) })
+  const response = await fetch(url, {
+    headers: { 'x-consul-token': token },
+    signal: AbortSignal.timeout(2_000),
+  })
   if (response.status === 403) return true
   const nodes: unknown = await response.json()
   const filtered = response.headers.get('x-consul-results-filtered-by-acls') === 'true'

@@ -255,14 +255,22 @@ export class Agent {
   }
 
   #forbidden(what: string, text: string): SeamarkError {
-    const { prefix, node, origin } = this.#location
     return new SeamarkError(
       'configuration',
-      `Consul at ${origin} does not allow ${what} (${text.slice(0, 200)}): the token in the URL needs a policy with ` +
-        `key_prefix "${prefix}/" { policy = "write" } node "${node}" { policy = "write" } session "${node}" { policy = "write" } ` +
-        'service_prefix "" { policy = "write" } node_prefix "" { policy = "read" }; to read only, "read" is enough.',
+      `Consul at ${this.#location.origin} does not allow ${what} (${text.slice(0, 200)}): the token in the URL needs the policy ${policy(this.#location)} (to read only, "read" is enough everywhere).`,
     )
   }
+}
+
+/** What a token must be allowed: https://developer.hashicorp.com/consul/docs/security/acl/acl-rules */
+export function policy({ prefix, node }: Pick<Location, 'prefix' | 'node'>): string {
+  return [
+    `key_prefix "${prefix}/" { policy = "write" }`,
+    `session "${node}" { policy = "write" }`,
+    `node "${node}" { policy = "write" }`,
+    'node_prefix "" { policy = "read" }',
+    'service_prefix "" { policy = "write" }',
+  ].join(' ')
 }
 
 interface Sending {

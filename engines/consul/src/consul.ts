@@ -5,6 +5,7 @@ import {
   type Claim,
   type Clock,
   checkName,
+  defaultNamespace,
   displayName,
   type Engine,
   grantedTtl,
@@ -39,7 +40,7 @@ import {
   leaseRecord,
   leaseValue,
 } from './record.ts'
-import { holderOf } from './registered.ts'
+import { holderOf } from './registered-reader.ts'
 import { Tidying } from './tidying.ts'
 import { watching } from './watching.ts'
 
@@ -149,8 +150,9 @@ class Consul implements Engine {
   async resume(secret: string): Promise<Lease> {
     this.#open()
     const item = await this.#agent.item(this.#keys.lease(hashOf(secret)))
-    if (item === undefined) throw leaseLost('no such lease')
-    const { ttl, ...key } = leaseRecord(item.Value)
+    const record = item && readable(() => leaseRecord(item.Value))
+    if (item === undefined || record === undefined) throw leaseLost('no such lease')
+    const { ttl, ...key } = record
     return this.#lease(key, secret, ttl, item.ModifyIndex)
   }
 
@@ -185,8 +187,8 @@ class Consul implements Engine {
     return this.#remove(async () => {
       const item = await this.#agent.item(leaseKey)
       if (item === undefined) return undefined
-      const key = leaseRecord(item.Value)
-      return { key, guard: unchanged(item), hash, session: item.Session }
+      const key = readable(() => leaseRecord(item.Value))
+      return key && { key, guard: unchanged(item), hash, session: item.Session }
     })
   }
 
@@ -231,11 +233,11 @@ class Consul implements Engine {
     return this.#writing(() =>
       this.#transact(async () => {
         const item = await this.#agent.item(this.#keys.instance(key))
-        if (item === undefined) {
+        const before = item && readable(() => instanceRecord(item.Value))
+        if (item === undefined || before === undefined) {
           await this.#refuseForeign(key)
           throw new SeamarkError('instance_not_found', `No instance ${displayName(key)} is registered.`)
         }
-        const before = instanceRecord(item.Value)
         const health = reported(before.health, reports)
         if (health === before.health) return { done: item.ModifyIndex }
         const record: InstanceRecord = { ...before, health }
@@ -259,8 +261,9 @@ class Consul implements Engine {
     return this.#writing(() =>
       this.#transact<Claim | undefined>(async () => {
         const leaseItem = await this.#agent.item(this.#keys.lease(hash))
-        if (leaseItem === undefined) throw leaseLost('it cannot hold a claim')
-        const { namespace, service, id } = leaseRecord(leaseItem.Value)
+        const holding = leaseItem && readable(() => leaseRecord(leaseItem.Value))
+        if (leaseItem === undefined || holding === undefined) throw leaseLost('it cannot hold a claim')
+        const { namespace, service, id } = holding
         const record: ClaimRecord = { namespace, service, name, id, lease: hash }
         const key = this.#keys.claim(record)
         const present = await this.#agent.item(key)
@@ -429,7 +432,7 @@ class Consul implements Engine {
 
   /** Throws `not_allowed` when it is an instance that others registered. */
   async #refuseForeign(key: InstanceKey): Promise<void> {
-    if (key.namespace !== 'default' || !key.id.includes('/')) return
+    if (key.namespace !== defaultNamespace || !key.id.includes('/')) return
     const { value } = await this.#agent.catalog<(Row | NodeDump)[]>(foreignPath(key.service))
     const row = rows(value ?? []).find(
       (row) => isForeign(row) && row.Service.Service === key.service && foreignId(row) === key.id,

@@ -1,4 +1,10 @@
-import { defaultNamespace, type Health, type Instance, type InstanceKey } from '@seamark/core'
+import {
+  defaultNamespace,
+  type Health,
+  type Instance,
+  type InstanceKey,
+  type ServiceKey,
+} from '@seamark/core'
 import type { Operation } from './agent.ts'
 import { segment } from './keys.ts'
 
@@ -45,7 +51,8 @@ export function showOperations(node: string, instance: Instance, health: Health)
           Output: health.checks
             .map(({ id, status, output }) => `${id}: ${status}${output === '' ? '' : `: ${output}`}`)
             .join('\n')
-            .slice(0, outputBound),
+            .slice(0, outputBound)
+            .toWellFormed(),
           ServiceID: ID,
           ServiceName: Service,
         },
@@ -66,7 +73,7 @@ export function mirrorId({ namespace, service, id }: InstanceKey): string {
 }
 
 /** What Consul calls the service: a name of one label, if the service's is one, so that its DNS can answer for it. */
-export function mirrorName({ namespace, service }: Instance | InstanceKey): string {
+export function mirrorName({ namespace, service }: ServiceKey): string {
   if (namespace === defaultNamespace) return service
   return `${service}--${namespace.replace(/[^\p{L}\p{N}]+/gu, '-')}`
 }

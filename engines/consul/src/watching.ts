@@ -14,9 +14,9 @@ import {
 } from '@seamark/core'
 import type { Agent, Answer, Item } from './agent.ts'
 import { foreignPath, type NodeDump, type Row } from './foreign.ts'
-import { ForeignReader } from './foreigners.ts'
+import { ForeignReader } from './foreign-reader.ts'
 import type { Keys } from './keys.ts'
-import { type Registered, RegisteredReader, skipping } from './registered.ts'
+import { type Registered, RegisteredReader, skipping } from './registered-reader.ts'
 import { TokenBucket } from './token-bucket.ts'
 
 export interface WatchingOptions {
@@ -74,8 +74,8 @@ export async function* watching(options: WatchingOptions): AsyncGenerator<Batch>
         return { of: 'own', answer: await agent.list(prefix, { after, ...reading }) }
       })
     const nextForeign = (after: number) =>
+      path &&
       handled(async (): Promise<News> => {
-        if (path === undefined) return new Promise(() => {})
         await buckets.foreign.take(interval + foreign.size * intervalOfEach, controller.signal)
         return { of: 'foreign', answer: await agent.catalog<Upstream>(path, { after, ...reading }) }
       })
@@ -99,7 +99,7 @@ export async function* watching(options: WatchingOptions): AsyncGenerator<Batch>
     yield reset(revision, shown)
 
     while (true) {
-      const news = await Promise.race([ownNews, foreignNews])
+      const news = await (foreignNews ? Promise.race([ownNews, foreignNews]) : ownNews)
       let lost = false
       if (news.of === 'own') {
         // Backward: a restored snapshot, or a memory of deletions that Consul gave up.

@@ -1,4 +1,4 @@
-import { type Entry, instanceId, type ServiceKey, serviceId } from '@seamark/core'
+import { defaultNamespace, type Entry, instanceId, type ServiceKey, serviceId } from '@seamark/core'
 import {
   foreignHealth,
   foreignId,
@@ -33,7 +33,8 @@ export class ForeignReader {
     const read = new Map<string, Read>()
     const entries = new Map<string, Entry>()
     for (const row of rows(answer)) {
-      if (!isForeign(row) || !this.#covers({ namespace: 'default', service: row.Service.Service })) continue
+      const { Service: service } = row.Service
+      if (!isForeign(row) || !this.#covers({ namespace: defaultNamespace, service })) continue
       const id = `${row.Service.Service}/${foreignId(row)}`
       const signature = JSON.stringify(row)
       const before = this.#read.get(id)
