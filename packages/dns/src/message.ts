@@ -27,6 +27,8 @@ export interface Reply {
 /** Bytes of an answer that pass every network in one piece (DNS Flag Day 2020). */
 const datagramBytes = 1_232
 const headerBytes = 12
+/** A name, a type, a class, a TTL and the length of nothing. */
+const leastRecordBytes = 11
 const isResponse = 1 << 15
 const opcode = 0xf << 11
 const isTruncated = 1 << 9
@@ -102,9 +104,13 @@ function lowered(bytes: Buffer): Buffer {
 }
 
 function decoded(bytes: Buffer): DecodedPacket {
+  // dns-packet makes room for as many records as the header says there are.
+  const records = bytes.readUInt16BE(6) + bytes.readUInt16BE(8) + bytes.readUInt16BE(10)
+  if (headerBytes + records * leastRecordBytes > bytes.length)
+    throw new Error(`there is no room for ${records} records`)
   const message = decode(bytes)
-  // dns-packet reads some records past the end, where there is nothing.
-  if (decode.bytes > bytes.length) throw new Error('The answer ends in the middle of a record.')
+  // It reads some records past the end, where there is nothing.
+  if (decode.bytes > bytes.length) throw new Error('it ends in the middle of a record')
   return message
 }
 
