@@ -88,6 +88,21 @@ describe('seamark', () => {
       ['instances', 'api', '--health', 'ok'],
       '--health must be one of passing, warning',
     ],
+    [
+      'a URL with a password, which it does not show',
+      ['find', 'api', '--url', 'http://ann:secret@127.0.0.1:1'],
+      'must hold no user and no password, as that at http://127.0.0.1:1 does',
+    ],
+    [
+      'a wrong URL with a password, which it does not show',
+      ['find', 'api', '--url', 'http://ann:secret@127.0.0.1:99999'],
+      'not "http://127.0.0.1:99999"',
+    ],
+    [
+      'an engine that is none, whose password it does not show',
+      ['server', '--engine', 'Redis://ann:secret@127.0.0.1'],
+      '"Redis://127.0.0.1" is not the URL of an engine',
+    ],
     ['an engine that is none', ['server', '--engine', 'data'], '"data" is not the URL of an engine'],
     ['an engine that is not installed', ['server', '--engine', 'nosuch://a'], 'npm install @seamark/nosuch'],
   ])('refuses %s', async (_, words, message) => {

@@ -2,6 +2,7 @@ import {
   type ErrorCode,
   errorCodes,
   type InstanceKey,
+  publicUrl,
   SeamarkError,
   type ServiceKey,
   systemClock,
@@ -67,10 +68,16 @@ export function serverUrls(urls: string): readonly string[] {
 }
 
 function serverUrl(url: string): string {
-  if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol))
+  const parsed = URL.canParse(url) ? new URL(url) : undefined
+  if (parsed === undefined || !/^https?:$/.test(parsed.protocol))
     throw new SeamarkError(
       'configuration',
-      `The server's URL must be http://host:port or https://host:port, not "${url}" (--url, SEAMARK_URL).`,
+      `The server's URL must be http://host:port or https://host:port, not "${publicUrl(url)}" (--url, SEAMARK_URL).`,
+    )
+  if (parsed.username !== '' || parsed.password !== '')
+    throw new SeamarkError(
+      'configuration',
+      `The server's URL must hold no user and no password, as that at ${parsed.origin} does (--url, SEAMARK_URL).`,
     )
   return url.replace(/\/+$/, '')
 }

@@ -1,5 +1,5 @@
 import { resolve } from 'node:path'
-import type { Engine, Notify } from '@seamark/core'
+import { type Engine, type Notify, publicUrl } from '@seamark/core'
 
 export interface OpenEngine {
   readonly engine: Engine
@@ -27,10 +27,5 @@ export async function openEngineAt(url: string, notify: Notify): Promise<OpenEng
   const engine = await openEngine(url, { notify })
   return url === 'memory:'
     ? { engine, shared: false, place: 'in memory only: it ends with this process' }
-    : { engine, shared: true, place: withoutSecrets(url) }
-}
-
-/** URLs of databases may hold a password. */
-function withoutSecrets(url: string): string {
-  return url.replace(/\/\/[^/@]*@/, '//')
+    : { engine, shared: true, place: publicUrl(url) }
 }

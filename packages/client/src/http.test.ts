@@ -108,14 +108,19 @@ describe('the engine over HTTP', () => {
     expect(orders).toContain('http://a:1,http://b:2/base,http://c:3')
   })
 
-  test.each(['', ' , ', 'a:8500', 'ftp://a', 'http://user:secret@a', 'http://a/?x=1'])(
-    'refuses "%s" as a URL, and tells no secret',
-    (url) => {
-      const attempt = () => http(url)
-      expect(attempt).toThrow(expect.objectContaining({ code: 'configuration' }))
-      expect(attempt).not.toThrow(/secret/)
-    },
-  )
+  test.each([
+    '',
+    ' , ',
+    'a:8500',
+    'ftp://a',
+    'http://user:secret@a',
+    'http://u:secret@a:99999',
+    'http://a/?x=1',
+  ])('refuses "%s" as a URL, and tells no secret', (url) => {
+    const attempt = () => http(url)
+    expect(attempt).toThrow(expect.objectContaining({ code: 'configuration' }))
+    expect(attempt).not.toThrow(/secret/)
+  })
 
   test('says what the server says, with code and field', async () => {
     const { url } = await registry()

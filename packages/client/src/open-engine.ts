@@ -5,6 +5,7 @@ import {
   type Engine,
   memory,
   type Notify,
+  publicUrl,
   SeamarkError,
   type Source,
   sleep,
@@ -69,7 +70,7 @@ export function engineScheme(url: string): string {
   if (scheme === undefined)
     throw new SeamarkError(
       'configuration',
-      `"${url}" is not the URL of an engine, such as "http://127.0.0.1:8500", "memory:" or "lmdb:./data".`,
+      `"${publicUrl(url)}" is not the URL of an engine, such as "http://127.0.0.1:8500", "memory:" or "lmdb:./data".`,
     )
   return scheme
 }

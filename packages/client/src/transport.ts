@@ -4,6 +4,7 @@ import {
   errorCodes,
   isSeamarkError,
   type Notify,
+  publicUrl,
   SeamarkError,
   systemClock,
   type Timer,
@@ -261,7 +262,7 @@ function connected(text: string, timeout: number): Server {
   if (url === undefined || (url.protocol !== 'http:' && url.protocol !== 'https:'))
     throw new SeamarkError(
       'configuration',
-      `"${text}" is not the URL of a Seamark server, such as "http://127.0.0.1:8500".`,
+      `"${publicUrl(text)}" is not the URL of a Seamark server, such as "http://127.0.0.1:8500".`,
     )
   if (url.username !== '' || url.password !== '' || url.search !== '' || url.hash !== '')
     throw new SeamarkError(

@@ -84,6 +84,7 @@ export type {
   Source,
   Terms,
 } from './ports.ts'
+export { publicUrl } from './public-url.ts'
 export { rendezvous } from './rendezvous.ts'
 export { healthy, type Selection, select, versionRange } from './selection.ts'
 export type { Snapshot } from './snapshot.ts'
