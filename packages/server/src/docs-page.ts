@@ -58,7 +58,7 @@ export function docsPage(document: ApiDocument): string {
       `<section id="${html(name)}"><h2>${html(name)}</h2><p>${prose(description)}</p>${operations(document, name)}</section>`,
   )
   const shapes = Object.entries(components?.schemas ?? {}).map(
-    ([name, schema]) => `<h3 id="schema-${html(name)}">${html(name)}</h3>${fields(schema)}`,
+    ([name, schema]) => `<h3 id="schema-${html(name)}">${html(name)}</h3>${fieldsOf(schema)}`,
   )
   return `<!doctype html>
 <html lang="en">
@@ -97,8 +97,8 @@ function article(method: string, path: string, operation: Operation): string {
 <h3><span class="${method.toLowerCase()}">${method}</span> <code>${html(path)}</code></h3>
 <p><strong>${html(summary)}.</strong> ${prose(description ?? '')}</p>
 ${query.length > 0 ? `<h4>Query</h4>${rows(query.map(({ name, schema, description }) => [name, schema, description ?? schema.description, false]))}` : ''}
-${body === undefined ? '' : `<h4>Body</h4>${fields(body)}`}
-<h4>Answers</h4><table>${Object.entries(responses)
+${body === undefined ? '' : `<h4>Body</h4>${fieldsOf(body)}`}
+<h4>Answers</h4><table class="answers">${Object.entries(responses)
     .map(
       ([status, { description, content }]) =>
         `<tr><td><code>${html(status)}</code></td><td>${prose(description)}</td><td>${shape(content?.['application/json']?.schema)}</td></tr>`,
@@ -126,7 +126,7 @@ function exampleOf({ schema, example, examples }: Content[string]): unknown {
   return example ?? schema.examples?.[0] ?? Object.values(examples ?? {})[0]?.value
 }
 
-function fields({ properties = {}, required = [] }: Schema): string {
+function fieldsOf({ properties = {}, required = [] }: Schema): string {
   return rows(
     Object.entries(properties).map(([name, schema]) => [
       name,
@@ -145,11 +145,18 @@ function rows(
     required: boolean,
   ])[],
 ): string {
-  const lines = fields.map(
-    ([name, schema, description = '', required]) =>
-      `<tr><td><code>${html(name)}</code>${required ? '' : ' <i>optional</i>'}</td><td>${shape(schema)}</td><td>${prose(description)}</td></tr>`,
-  )
-  return `<table>${lines.join('')}</table>`
+  const lines = fields.map(([name, schema, description, required]) => {
+    const { items } = schema
+    // Elements with fields of their own get a table below: in one cell, what is said of each would be lost.
+    const element = items?.properties === undefined ? undefined : items
+    const type = element === undefined ? shape(schema) : 'list of objects'
+    const about = prose(description ?? element?.description ?? '')
+    return (
+      `<tr><td><code>${html(name)}</code>${required ? '' : ' <i>optional</i>'}</td><td>${type}</td><td>${about}</td></tr>` +
+      (element === undefined ? '' : `<tr class="element"><td colspan="3">${fieldsOf(element)}</td></tr>`)
+    )
+  })
+  return `<table class="fields">${lines.join('')}</table>`
 }
 
 function shape(schema: Schema | undefined): string {
@@ -189,11 +196,17 @@ body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 0 auto; p
 h1 small { font-weight: normal; opacity: .6; }
 h2 { border-bottom: 1px solid var(--line); margin-top: 2.5rem; text-transform: capitalize; }
 article { margin: 2rem 0; }
-h3 span { font: bold .8em ui-monospace, monospace; padding: .15em .5em; border-radius: .3em; background: var(--soft); }
+h3 span { font: bold .8em ui-monospace, monospace; padding: .15em .5em; border-radius: .3em; background: var(--soft); white-space: nowrap; }
 h4 { margin: .8rem 0 .2rem; }
 code, pre { font: .9em ui-monospace, monospace; }
 pre { background: var(--soft); padding: .8rem; border-radius: .4rem; overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; }
-td { border-top: 1px solid var(--line); padding: .25rem .6rem .25rem 0; vertical-align: top; }
+td { border-top: 1px solid var(--line); padding: .25rem .6rem .25rem 0; vertical-align: top; overflow-wrap: anywhere; }
+.fields { table-layout: fixed; }
+.fields td:nth-child(1), .fields td:nth-child(2) { width: 24%; }
+.answers td:nth-child(1) { width: 12%; }
+.answers td:nth-child(2) { width: 36%; }
+.element > td { border-top: 0; padding-left: 1.5rem; }
+h3 code { overflow-wrap: anywhere; }
 i { opacity: .6; }
 `
