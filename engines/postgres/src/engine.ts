@@ -34,7 +34,7 @@ import { Reader } from './reader.ts'
 import { prepare } from './schema.ts'
 import { Sweeper } from './sweeper.ts'
 import { pollInterval, Wakeups } from './wakeups.ts'
-import { type Change, Writer } from './writer.ts'
+import { type Edit, Writer } from './writer.ts'
 
 export interface EngineOptions {
   readonly clock: Clock
@@ -55,6 +55,7 @@ export class PostgresEngine implements Engine, LeaseHost {
   readonly terms: Terms = { minimumTtl: 1_000, lateness: 2_000 }
   readonly freshness: 'push' | number
   readonly #location: Location
+  readonly #notify: Notify
   readonly #database: Database
   readonly #writer: Writer
   readonly #reader: Reader
@@ -72,6 +73,7 @@ export class PostgresEngine implements Engine, LeaseHost {
     const channel = `seamark:${schema}`
     this.freshness = listen ? 'push' : pollInterval
     this.#location = location
+    this.#notify = notify
     const database = new Database(location, clock)
     this.#database = database
     const write: Database['write'] = (text, values) => this.#run(() => database.write(text, values))
@@ -100,8 +102,19 @@ export class PostgresEngine implements Engine, LeaseHost {
       FROM ${schema}.instances i JOIN ${schema}.leases l USING (token) WHERE i.token = $1`
   }
 
+  /** Throws what is wrong for good, as `postgres()` does. */
+  async start(): Promise<void> {
+    try {
+      await this.#prepare()
+    } catch (error) {
+      if (!isSeamarkError(error, 'engine_unavailable')) throw error
+      this.#notify({ level: 'warn', event: 'source_lost', message: error.message, details: { error } })
+    }
+    this.#sweeper.start()
+  }
+
   /** Makes the registry if it is not there; once, until it turns out to be gone. */
-  prepare(): Promise<void> {
+  #prepare(): Promise<void> {
     this.#prepared ??= prepare(this.#database, this.#location).catch((error: unknown) => {
       this.#prepared = undefined
       throw error
@@ -263,10 +276,10 @@ export class PostgresEngine implements Engine, LeaseHost {
     this.#listening.delete(token)
   }
 
-  async #do<T>(change: Change<T>): Promise<T> {
+  async #do<T>(edit: Edit<T>): Promise<T> {
     this.#open()
     try {
-      return await this.#writer.do(change)
+      return await this.#writer.do(edit)
     } catch (error) {
       throw unavailable(error)
     }
@@ -275,13 +288,13 @@ export class PostgresEngine implements Engine, LeaseHost {
   /** Runs what needs the registry; makes that anew when somebody dropped it. */
   async #run<T>(work: () => Promise<T>): Promise<T> {
     try {
-      await this.prepare()
+      await this.#prepare()
       try {
         return await work()
       } catch (error) {
         if (!isMissing(error)) throw error
         this.#prepared = undefined
-        await this.prepare()
+        await this.#prepare()
         return await work()
       }
     } catch (error) {

@@ -21,7 +21,7 @@ export function isMissing(error: unknown): boolean {
 /** What every failure of the driver and the database becomes; our own errors stay what they are. */
 export function unavailable(cause: unknown): SeamarkError {
   if (isSeamarkError(cause)) return cause
-  return new SeamarkError('engine_unavailable', `PostgreSQL did not do it (${reason(cause)}).`, { cause })
+  return new SeamarkError('engine_unavailable', `PostgreSQL is not available (${reason(cause)}).`, { cause })
 }
 
 export function reason(error: unknown): string {

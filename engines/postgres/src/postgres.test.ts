@@ -207,6 +207,17 @@ engineTests('postgres', () => {
       await works()
     })
 
+    it('to read alone are not enough', async () => {
+      await role()
+      await engine()
+      await admin.query(`GRANT USAGE ON SCHEMA ${schema} TO ${user()}`)
+      await admin.query(`GRANT SELECT ON ALL TABLES IN SCHEMA ${schema} TO ${user()}`)
+      await expect(asRole()).rejects.toMatchObject({
+        code: 'configuration',
+        message: expect.stringContaining('missing: DELETE, INSERT, UPDATE.'),
+      })
+    })
+
     it('that are missing are named', async () => {
       await role()
       await expect(asRole()).rejects.toMatchObject({

@@ -1,4 +1,4 @@
-import { type Clock, type Engine, isSeamarkError, type Notify, systemClock } from '@seamark/core'
+import { type Clock, type Engine, type Notify, systemClock } from '@seamark/core'
 import { PostgresEngine } from './engine.ts'
 import { location } from './location.ts'
 
@@ -21,13 +21,10 @@ export async function postgres(url: string, options: PostgresOptions = {}): Prom
   const { clock = systemClock, notify = () => {} } = options
   const engine = new PostgresEngine(location(url), { clock, notify })
   try {
-    await engine.prepare()
+    await engine.start()
   } catch (error) {
-    if (!isSeamarkError(error, 'engine_unavailable')) {
-      await engine[Symbol.asyncDispose]()
-      throw error
-    }
-    notify({ level: 'warn', event: 'source_lost', message: error.message, details: { error } })
+    await engine[Symbol.asyncDispose]()
+    throw error
   }
   return engine
 }

@@ -40,7 +40,7 @@ const tables = (schema: string): readonly string[] => [
     token text COLLATE "C" PRIMARY KEY,
     ttl bigint,
     deadline timestamptz
-  ) WITH (fillfactor = 70)`,
+  )`,
   `CREATE INDEX leases_deadline ON ${schema}.leases (deadline)`,
   `CREATE TABLE ${schema}.claims (
     namespace text COLLATE "C" NOT NULL,
@@ -84,9 +84,20 @@ export async function prepare(database: Database, location: Location): Promise<v
   }
 }
 
-async function found(database: Database, { schema }: Location): Promise<number | undefined> {
+async function found(database: Database, location: Location): Promise<number | undefined> {
+  const { schema } = location
   try {
-    const [row] = await database.write(`SELECT version FROM ${schema}.registry`)
+    const [row] = await database.write(
+      `SELECT version, (
+        SELECT string_agg(DISTINCT privilege, ', ') FROM pg_class, unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS privilege
+        WHERE relnamespace = '${schema}'::regnamespace AND relkind = 'r' AND NOT has_table_privilege(pg_class.oid, privilege)
+      ) AS missing FROM ${schema}.registry`,
+    )
+    if (row?.missing)
+      throw new SeamarkError(
+        'configuration',
+        `${rights(location)} On some of them is missing: ${row.missing}.`,
+      )
     return row?.version
   } catch (error) {
     if (isMissing(error)) return undefined
@@ -122,12 +133,20 @@ async function create(connected: Database, { schema, database }: Location): Prom
   })
 }
 
+function rights({ user, schema, database }: Location): string {
+  return (
+    `The role "${user}" has not the rights it needs: GRANT CREATE ON DATABASE "${database}" TO "${user}", or make its ` +
+    `schema for it: CREATE SCHEMA ${schema} AUTHORIZATION "${user}". If another role made its tables: ` +
+    `GRANT USAGE ON SCHEMA ${schema} TO "${user}", and GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA ` +
+    `${schema} TO "${user}".`
+  )
+}
+
 /** What the operator has to mend, by the code's beginning. */
 const problems: Readonly<Record<string, (location: Location) => string>> = {
   '28': ({ user }) => `The user "${user}" was not let in: check the password, and pg_hba.conf.`,
   '3D': ({ database }) => `There is no database "${database}": make it, or correct the URL.`,
-  '42501': ({ user, schema, database }) =>
-    `The role "${user}" has not the rights it needs: GRANT CREATE ON DATABASE "${database}" TO "${user}", or make its schema for it: CREATE SCHEMA ${schema} AUTHORIZATION "${user}".`,
+  '42501': rights,
   '42': ({ schema }) =>
     `The schema "${schema}" holds something that is not Seamark's: name another one with ?schema=.`,
 }

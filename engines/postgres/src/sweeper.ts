@@ -68,6 +68,9 @@ export class Sweeper {
       ),
       commits AS (DELETE FROM ${schema}.commits USING floor WHERE commits.revision < floor.revision)
       DELETE FROM ${schema}.gone USING floor WHERE gone.revision <= floor.revision`
+  }
+
+  start(): void {
     void this.#run()
   }
 

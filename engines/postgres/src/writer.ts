@@ -7,7 +7,7 @@ import { ledgerEnd } from './ledger-time.ts'
 import { holder, storedHealth } from './record.ts'
 
 /** A change to the registry. */
-export interface Change<T> {
+export interface Edit<T> {
   /** What `evaluate` looks at: it sees nothing else. */
   readonly key?: InstanceKey
   readonly token?: string
@@ -22,7 +22,7 @@ export interface Change<T> {
 }
 
 interface Task {
-  readonly change: Change<unknown>
+  readonly edit: Edit<unknown>
   resolve(value: unknown): void
   reject(error: unknown): void
 }
@@ -70,11 +70,11 @@ export class Writer {
   }
 
   /** Resolves once the change is committed. */
-  do<T>(change: Change<T>, { first = false } = {}): Promise<T> {
+  do<T>(edit: Edit<T>, { first = false } = {}): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       if (this.#closed) return reject(closed())
       if (this.#tasks.length >= queueBound) return reject(new Error('too many changes are waiting'))
-      const task = { change, resolve: resolve as (value: unknown) => void, reject }
+      const task = { edit, resolve: resolve as (value: unknown) => void, reject }
       if (first) this.#tasks.unshift(task)
       else this.#tasks.push(task)
       this.#running ??= this.#run()
@@ -106,8 +106,8 @@ export class Writer {
   #take(): Task[] {
     let bytes = 0
     let count = 0
-    for (const { change } of this.#tasks) {
-      bytes += change.weight ?? 0
+    for (const { edit } of this.#tasks) {
+      bytes += edit.weight ?? 0
       if (count === most || (count > 0 && bytes > mostBytes)) break
       count++
     }
@@ -116,13 +116,13 @@ export class Writer {
 
   /** Answers how to tell each what came of it, once it is committed. */
   async #transact(session: Session, revision: number, tasks: readonly Task[]): Promise<(() => void)[]> {
-    const changes = tasks.map(({ change }) => change)
-    const limit = changes.reduce((sum, { overdue = 0 }) => sum + overdue, 0)
+    const edits = tasks.map(({ edit }) => edit)
+    const limit = edits.reduce((sum, { overdue = 0 }) => sum + overdue, 0)
     const overdue = limit === 0 ? [] : (await session.query(this.#overdue, [limit])).map(({ token }) => token)
-    const tokens = [...overdue, ...changes.flatMap(({ token }) => token ?? [])]
-    const keys = changes.flatMap(({ key }) => (key === undefined ? [] : keyOf(key)))
+    const tokens = [...overdue, ...edits.flatMap(({ token }) => token ?? [])]
+    const keys = edits.flatMap(({ key }) => (key === undefined ? [] : keyOf(key)))
     const registered = (await session.query(this.#instances, [tokens, JSON.stringify(keys)])).map(read)
-    const holders = await this.#holders(session, registered, changes)
+    const holders = await this.#holders(session, registered, edits)
     const draft = new Draft({ revision, registered, holders })
     const outcomes = tasks.map((task) => evaluated(task, draft, overdue))
     const writes = draft.writes()
@@ -148,10 +148,10 @@ export class Writer {
   async #holders(
     session: Session,
     registered: readonly Registered[],
-    changes: readonly Change<unknown>[],
+    edits: readonly Edit<unknown>[],
   ): Promise<Holder[]> {
     const tokens = new Map(registered.map((each) => [each.token, each.key]))
-    const names = changes.flatMap(({ key, token = '', claim: name }) => {
+    const names = edits.flatMap(({ key, token = '', claim: name }) => {
       const at = key ?? tokens.get(token)
       return at === undefined || name === undefined
         ? []
@@ -165,9 +165,9 @@ export class Writer {
   }
 }
 
-function evaluated({ change, resolve, reject }: Task, draft: Draft, overdue: readonly string[]): () => void {
+function evaluated({ edit, resolve, reject }: Task, draft: Draft, overdue: readonly string[]): () => void {
   try {
-    const value = change.evaluate(draft, overdue)
+    const value = edit.evaluate(draft, overdue)
     return () => resolve(value)
   } catch (error) {
     return () => reject(error)
