@@ -15,6 +15,7 @@ import {
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { type ConsulServer, consulServer } from '../../../test/servers/consul.ts'
 import { engineTests } from '../../../test/servers/engine-tests.ts'
+import { tls } from '../../../test/servers/tls.ts'
 import { policy } from './agent.ts'
 import { type ConsulOptions, consul } from './consul.ts'
 import { location } from './location.ts'
@@ -367,6 +368,16 @@ engineTests('consul', () => {
     expect(await engine.deregister({ ...key, id: 'bad' })).toBeDefined()
   })
 
+  it('leaves a node alone that is not its own', async () => {
+    const { open, prefix } = world()
+    await ask('PUT', '/catalog/register', { Node: prefix, Address: '10.9.9.9' })
+    const refused = { code: 'configuration', message: expect.stringContaining('another prefix') }
+    for (const options of [{ ttl: 1_000 }, {}])
+      await expect(open().register(an(unique(), 'i1'), options)).rejects.toMatchObject(refused)
+    expect(await ask('GET', `/catalog/node/${prefix}`)).toMatchObject({ Node: { Address: '10.9.9.9' } })
+    await ask('PUT', '/catalog/deregister', { Node: prefix })
+  })
+
   it('refuses with its reason what is more than Consul takes', async () => {
     const engine = world().open()
     const key = unique()
@@ -400,6 +411,20 @@ engineTests('consul', () => {
     await expect(watch.next()).rejects.toMatchObject(expected)
     await expect(engine.register(an(unique(), 'i1'), { ttl: 1 })).rejects.toMatchObject(expected)
     await expect(engine.renew(['token'])).rejects.toMatchObject(expected)
+  })
+
+  it('speaks TLS, and believes only the authority that it was given', async () => {
+    const { prefix } = world()
+    const url = `consul://localhost:${server.securePort}/${prefix}?session-ttl-min=500ms`
+    const key = unique()
+    const trusting = consul(`${url}&ca=${encodeURIComponent(tls.ca)}`)
+    opened.push(trusting)
+    const lease = await trusting.register(an(key, 'i1'), { ttl: 60_000 })
+    const watch = following(trusting, [key])
+    await watch.reached(lease.revision)
+    const wary = consul(`${url}&tls=true`)
+    opened.push(wary)
+    await expect(wary.renew([lease.token])).rejects.toMatchObject({ code: 'engine_unavailable' })
   })
 
   it('makes a watch fail while the agent hangs, and goes on when it is back', async () => {

@@ -26,10 +26,10 @@ import {
   token,
 } from '@seamark/core'
 import { Agent, Conflict, type Item, MissingNode, type Operation, operationsBound } from './agent.ts'
-import { foreignId, foreignPath, isForeign, type NodeDump, type Row, rows } from './foreign.ts'
+import { foreignId, foreignPath, isForeign, type NodeDump, type NodeRow, type Row, rows } from './foreign.ts'
 import { type Keys, keys } from './keys.ts'
 import { type Location, location } from './location.ts'
-import { hideOperation, mirrorId, mirrorName, nodeOperation, showOperations } from './mirror.ts'
+import { hideOperation, mirrorId, mirrorName, nodeMark, nodeOperation, showOperations } from './mirror.ts'
 import {
   type ClaimRecord,
   claimRecord,
@@ -103,6 +103,7 @@ class Consul implements Engine {
     const ttl = grantedTtl(options.ttl, this.terms)
     const secret = token()
     const hash = hashOf(secret)
+    await this.#makeNode(false)
     const session = ttl === undefined ? undefined : await this.#openSession(ttl)
     try {
       const { revision, former } = await this.#put(instance, hash, session, ttl)
@@ -383,7 +384,6 @@ class Consul implements Engine {
 
   async #openSession(ttl: number): Promise<string> {
     const half = Math.ceil(ttl / 2)
-    await this.#makeNode(false)
     try {
       return await this.#agent.openSession(half)
     } catch (error) {
@@ -400,14 +400,26 @@ class Consul implements Engine {
 
   #makeNode(anew: boolean): Promise<void> {
     if (anew) this.#node = undefined
-    this.#node ??= this.#agent.write([nodeOperation(this.#location.node, this.#location.prefix)]).then(
-      () => undefined,
-      (error) => {
-        this.#node = undefined
-        throw error
-      },
-    )
+    if (this.#node === undefined) {
+      const making = this.#writeNode()
+      this.#node = making
+      making.catch(() => {
+        if (this.#node === making) this.#node = undefined
+      })
+    }
     return this.#node
+  }
+
+  async #writeNode(): Promise<void> {
+    const { node, prefix } = this.#location
+    const path = `/v1/catalog/nodes?filter=${encodeURIComponent(`Node == "${node}"`)}`
+    const [there] = (await this.#agent.catalog<NodeRow[]>(path)).value ?? []
+    if (there !== undefined && there.Meta?.[nodeMark] !== prefix)
+      throw new SeamarkError(
+        'configuration',
+        `Consul has a node "${node}" that is not this registry's: give the URL another prefix, as in consul://host/other.`,
+      )
+    if (there === undefined) await this.#agent.write([nodeOperation(node, prefix)])
   }
 
   /** Removes the entries of a lease and its claims. */
