@@ -14,12 +14,15 @@ export interface ServerProcess extends AsyncDisposable {
 }
 
 /** Starts `seamark server` as a process of its own, and resolves once it says that it is up. */
-export async function serverProcess(engine: string, port = 0): Promise<ServerProcess> {
-  const child = spawn(
-    process.execPath,
-    [seamark, 'server', '--json', '--engine', engine, '--port', String(port), '--log-level', 'warn'],
-    { stdio: ['ignore', 'pipe', 'pipe'] },
-  )
+export async function serverProcess(
+  engine: string,
+  port = 0,
+  ...options: readonly string[]
+): Promise<ServerProcess> {
+  const fixed = ['server', '--json', '--engine', engine, '--port', String(port), '--log-level', 'warn']
+  const child = spawn(process.execPath, [seamark, ...fixed, ...options], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
   const complaints = text(child.stderr)
   const gone = once(child, 'exit')
   const kill = async () => {
