@@ -46,6 +46,12 @@ interface Tried<T> {
   readonly repeated: boolean
 }
 
+export interface Wanted {
+  readonly keys: KeyRange | Buffer
+  /** Without the value. Default false. */
+  readonly keyOnly?: boolean
+}
+
 /** A range as it was at one revision. */
 export interface Page {
   readonly kvs: readonly IKeyValue[]
@@ -88,14 +94,14 @@ export class Cluster {
     return { succeeded, revision: revisionOf(header), responses, repeated }
   }
 
-  /** Reads ranges at one moment: now, or at `revision`. */
+  /** Reads at one moment: now, or at `revision`. `limit`: keys of each range. */
   async read(
-    ranges: readonly (KeyRange | Buffer)[],
-    { revision, limit, keysOnly = false }: { revision?: Revision; limit?: number; keysOnly?: boolean } = {},
+    wanted: readonly Wanted[],
+    { revision = 0, limit = 0 }: { revision?: Revision; limit?: number } = {},
   ): Promise<{ header: IResponseHeader; pages: readonly Page[] }> {
-    const success = ranges.map((range) => {
-      const keys = Buffer.isBuffer(range) ? { key: range } : { key: range.from, range_end: range.end }
-      return { request_range: { ...keys, keys_only: keysOnly, limit: limit ?? 0, revision: revision ?? 0 } }
+    const success = wanted.map(({ keys, keyOnly = false }) => {
+      const range = Buffer.isBuffer(keys) ? { key: keys } : { key: keys.from, range_end: keys.end }
+      return { request_range: { ...range, keys_only: keyOnly, limit, revision } }
     })
     const { answer } = await this.#try((member, options) => member.kv.txn({ success }, options))
     return { header: answer.header, pages: answer.responses.map((response) => response.response_range) }

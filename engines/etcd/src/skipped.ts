@@ -1,4 +1,5 @@
 import type { Notify } from '@seamark/core'
+import type { IKeyValue } from 'etcd3'
 
 /** Keys that are remembered at most. */
 const bound = 10_000
@@ -12,7 +13,17 @@ export class Skipped {
     this.#notify = notify
   }
 
-  note(key: Buffer, error: unknown): void {
+  /** What `decode` makes of it, or `undefined` if it throws. */
+  unlessUnreadable<T>({ key, value }: IKeyValue, decode: (value: Buffer) => T): T | undefined {
+    try {
+      return decode(value)
+    } catch (error) {
+      this.#note(key, error)
+      return undefined
+    }
+  }
+
+  #note(key: Buffer, error: unknown): void {
     const name = key.toString()
     if (this.#keys.has(name)) return
     if (this.#keys.size >= bound) this.#keys.clear()

@@ -104,8 +104,8 @@ export class View {
     row.modified = Math.max(row.modified, Number(kv.mod_revision))
     if (kind === 'instance') {
       row.created = Number(kv.create_revision)
-      row.instance = this.#read(kv, () => this.#format.decode(key, kv.value).instance)
-    } else row.health = this.#read(kv, () => decodeHealth(kv.value))
+      row.instance = this.#skipped.unlessUnreadable(kv, (value) => this.#format.decode(key, value).instance)
+    } else row.health = this.#skipped.unlessUnreadable(kv, decodeHealth)
     return row
   }
 
@@ -127,17 +127,8 @@ export class View {
   }
 
   #holder({ key }: Extract<Place, { kind: 'claim' }>, kv: IKeyValue): Holder | undefined {
-    const id = this.#read(kv, () => decodeClaim(kv.value))
+    const id = this.#skipped.unlessUnreadable(kv, decodeClaim)
     return id === undefined ? undefined : Object.freeze({ ...key, id, fence: Number(kv.create_revision) })
-  }
-
-  #read<T>(kv: IKeyValue, decode: () => T): T | undefined {
-    try {
-      return decode()
-    } catch (error) {
-      this.#skipped.note(kv.key, error)
-      return undefined
-    }
   }
 
   /** Tells what a revision made of the instances that it touched. */

@@ -93,10 +93,13 @@ async function list(cluster: Cluster, ranges: readonly KeyRange[], view: View): 
   do {
     const asked = open.splice(0, mostOperations)
     const limit = Math.ceil(pageKeys / Math.max(1, asked.length))
-    const { header, pages } = await cluster.read(asked, {
-      limit,
-      ...(first && { revision: revisionOf(first) }),
-    })
+    const { header, pages } = await cluster.read(
+      asked.map((keys) => ({ keys })),
+      {
+        limit,
+        ...(first && { revision: revisionOf(first) }),
+      },
+    )
     first ??= header
     for (const [index, { kvs, more }] of pages.entries()) {
       for (const kv of kvs) view.add(kv)
