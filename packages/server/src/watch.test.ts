@@ -280,35 +280,42 @@ it('shows each watcher the catalog, whatever happens and however it comes and go
   }
 })
 
-it('has another epoch after the engine started anew, so that nobody resumes from what is no more', async () => {
-  const engine = memory()
-  const lives = [memory(), memory()]
-  let life = 0
-  let restart = new AbortController()
-  await using served = await serving({
-    engine: {
-      ...forwarded(() => lives[life]!),
-      async *watchAll(signal) {
-        yield* lives[life]!.watchAll(AbortSignal.any([signal, restart.signal]))
+it.each([
+  ['fewer', 1],
+  ['as many', 3],
+])(
+  'has another epoch after the engine started anew, with %s changes, so that nobody resumes from what is no more',
+  async (_, registrations) => {
+    const engine = memory()
+    const lives = [memory(), memory()]
+    let life = 0
+    let restart = new AbortController()
+    await using served = await serving({
+      engine: {
+        ...forwarded(() => lives[life]!),
+        async *watchAll(signal) {
+          yield* lives[life]!.watchAll(AbortSignal.any([signal, restart.signal]))
+        },
+        [Symbol.asyncDispose]: () => engine[Symbol.asyncDispose](),
       },
-      [Symbol.asyncDispose]: () => engine[Symbol.asyncDispose](),
-    },
-  })
-  for (const name of ['a', 'b', 'c']) await served.register('api', name)
-  const id = await lastId(served)
-  life = 1
-  await lives[1]!.register({
-    ...served.server.catalog.entry({ namespace: 'default', service: 'api', id: 'a' })!.instance,
-    id: 'z',
-  })
-  const former = restart
-  restart = new AbortController()
-  former.abort()
-  await condition(() => served.server.catalog.size === 1)
-  using watching = await watch(served, '', id)
-  expect(kinds(await watching.batch())).toEqual(['reset', 'put z', 'applied'])
-  for (const one of lives) await one[Symbol.asyncDispose]()
-})
+    })
+    for (const name of ['a', 'b', 'c']) await served.register('api', name)
+    const id = await lastId(served)
+    life = 1
+    for (let n = 0; n < registrations; n++)
+      await lives[1]!.register({
+        ...served.server.catalog.entry({ namespace: 'default', service: 'api', id: 'a' })!.instance,
+        id: 'z',
+      })
+    const former = restart
+    restart = new AbortController()
+    former.abort()
+    await condition(() => served.server.catalog.size === 1)
+    using watching = await watch(served, '', id)
+    expect(kinds(await watching.batch())).toEqual(['reset', 'put z', 'applied'])
+    for (const one of lives) await one[Symbol.asyncDispose]()
+  },
+)
 
 function forwarded(engine: () => ReturnType<typeof memory>) {
   return {

@@ -87,6 +87,8 @@ export class Watchers {
 
   /** Names one life of the registry: revisions of different epochs cannot be compared. */
   get epoch(): string {
+    // What the catalog shows already may be of another one.
+    this.#tell()
     return this.#epoch
   }
 
@@ -196,8 +198,9 @@ export class Watchers {
     let former = this.#told
     let count = 0
     for (const update of updates) {
-      // An engine that started anew counts from the beginning: what was seen before says nothing now.
-      if (update.revision < former) {
+      // An engine that started anew counts from the beginning, and may have come as far as before: what was seen says
+      // nothing now.
+      if (update.revision <= former) {
         this.#epoch = newEpoch()
         this.#history.clear(update.revision)
         keys.clear()
