@@ -21,6 +21,7 @@ engineTests('dns', () => {
       await server.configure(zone(1))
       await using discovery = connect(`dns://127.0.0.1:${server.port}/local?minTtl=20ms`, {
         notify: () => {},
+        wait: '15s',
       })
       const found = await discovery.find('test.shop/app2')
       expect(found).toMatchObject({ address: '10.0.0.1', port: 8080, origin: 'http://10.0.0.1:8080' })

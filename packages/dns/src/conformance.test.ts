@@ -21,7 +21,8 @@ engineTests('dns', () => {
         server = next
       })
       return {
-        open: async () => named(dnsSource([way.address], { name: 'test', minTtl: 200 }), zone),
+        open: async () =>
+          named(dnsSource([way.address], { name: 'test', minTtl: 200, timeout: '20s' }), zone),
         publish: (instance) => {
           zone.put(instance)
           return write()

@@ -6,6 +6,7 @@ import { type DnsServer, dnsServer } from '../../../test/servers/dns.ts'
 import { engineTests } from '../../../test/servers/engine-tests.ts'
 import { scriptedServer } from '../test/scripted-server.ts'
 import { type DnsSourceOptions, dnsSource, open } from './dns-source.ts'
+import { Resolver } from './resolver.ts'
 
 const app2 = { namespace: 'test.shop', service: 'app2' }
 
@@ -246,6 +247,20 @@ engineTests('dns', () => {
       await other.configure(zone(1, 2))
       await following.until('the change', ({ entries }) => entries.size === 2)
       await server.start()
+    })
+
+    test('reads the answer that came while the process was busy with something else', async () => {
+      await server.configure(zone(1))
+      const resolver = new Resolver([{ host: '127.0.0.1', port: server.port }], {
+        clock: systemClock,
+        timeout: 500,
+      })
+      server.pause()
+      const resolving = resolver.resolve('app2.test.shop.local', 'A', new AbortController().signal)
+      for (let turn = 0; turn < 50; turn++) await new Promise((resolve) => setImmediate(resolve))
+      server.resume()
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1_000)
+      expect((await resolving).addresses).toEqual(['10.0.0.1'])
     })
 
     test.each([

@@ -133,7 +133,8 @@ export class Resolver {
     const controller = new AbortController()
     const abort = () => controller.abort(signal.reason)
     signal.addEventListener('abort', abort, { once: true })
-    const timer = this.#clock.after(ms, () => controller.abort(new Error('no answer')))
+    // An answer that is here already, while this process was late itself, is read before it counts as missing.
+    const timer = this.#clock.after(ms, () => setImmediate(() => controller.abort(new Error('no answer'))))
     try {
       return await work(controller.signal)
     } finally {
