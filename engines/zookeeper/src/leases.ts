@@ -126,7 +126,24 @@ export class Leases {
     return held
   }
 
+  /** What is lost is answered for certain. */
   async find(session: Session, digest: string): Promise<Held | undefined> {
+    const [held] = await this.findAll(session, [digest])
+    return held
+  }
+
+  /** Those of them that there are, in any order. */
+  async findAll(session: Session, digests: readonly string[]): Promise<readonly Held[]> {
+    const found = await Promise.all(digests.map((digest) => this.#look(session, digest)))
+    const missing = digests.filter((_, index) => found[index] === undefined)
+    if (missing.length > 0) {
+      await session.sync()
+      found.push(...(await Promise.all(missing.map((digest) => this.#look(session, digest)))))
+    }
+    return found.filter((held) => held !== undefined)
+  }
+
+  async #look(session: Session, digest: string): Promise<Held | undefined> {
     const known = this.#table.get(digest)
     if (known !== undefined) return known
     const node = await session.read(this.#options.paths.lease(digest))
@@ -215,9 +232,7 @@ export class Leases {
     for (const held of before)
       if (!there.has(held.digest) && (first || held.revision <= seen))
         this.ended(held, 'it was ended elsewhere')
-    await Promise.all(
-      digests.map((digest) => (this.#table.has(digest) ? undefined : this.find(session, digest))),
-    )
+    await Promise.all(digests.map((digest) => this.#look(session, digest)))
   }
 
   async #expire(leases: readonly Held[]): Promise<void> {

@@ -95,10 +95,8 @@ export class Mirror {
     signal.addEventListener('abort', wake)
     this.#session.lost.addEventListener('abort', wake)
     try {
-      // A server may be behind its leader: what was acknowledged before must be seen. A write waits for that.
-      const { revision } = await this.#session.commit([{ type: 'check', path: '/' }])
-      // Other data than before: its revisions begin anew.
-      if (revision < this.#known.revision) this.#known.revision = 0
+      // What was acknowledged before must be seen. At a lower zxid, it is other data: its revisions begin anew.
+      if ((await this.#session.sync()) < this.#known.revision) this.#known.revision = 0
       let rounds = 0
       while (!signal.aborted) {
         await this.#news(signal)

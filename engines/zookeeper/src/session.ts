@@ -231,6 +231,15 @@ export class Session {
     })
   }
 
+  /**
+   * A server may be behind its leader: what is read after this was not replaced before it. (ZooKeeper's own "sync" is
+   * not among what the driver can ask for; a transaction that changes nothing does the same.) Answers the zxid.
+   */
+  async sync(): Promise<number> {
+    const { revision } = await this.commit([{ type: 'check', path: '/' }])
+    return revision
+  }
+
   /** Makes a node and all above it; what is there already stays. */
   async make(path: string, shared: boolean): Promise<void> {
     for (;;)

@@ -183,13 +183,7 @@ class Zookeeper implements Engine {
     this.#leases.start()
     const digests = new Map(tokens.map((token) => [token, digestOf(token)]))
     return this.#write(async (session) => {
-      const known: Held[] = []
-      await Promise.all(
-        [...digests.values()].map(async (digest) => {
-          const held = await this.#leases.find(session, digest)
-          if (held !== undefined) known.push(held)
-        }),
-      )
+      const known = await this.#leases.findAll(session, [...new Set(digests.values())])
       const renewed = new Set<string>()
       for (let at = 0; at < known.length; at += renewedTogether) {
         const some = known.slice(at, at + renewedTogether)
@@ -245,7 +239,11 @@ class Zookeeper implements Engine {
   async report(key: InstanceKey, reports: readonly CheckReport[]): Promise<Revision> {
     return this.#write(async (session) => {
       const path = this.#paths.instance(key)
-      const { stat, state, version } = await this.#present(session, key)
+      const { stat, state, version } = await this.#certain(
+        session,
+        key,
+        (seen) => seen.stat !== undefined && reported(seen.state.health, reports) !== seen.state.health,
+      )
       if (stat === undefined)
         throw new SeamarkError('instance_not_found', `No instance ${displayName(key)} is registered.`)
       const health = reported(state.health, reports)
@@ -264,13 +262,20 @@ class Zookeeper implements Engine {
     const holder = await this.#write<Holder | undefined>(async (session) => {
       const held = await this.#leases.find(session, digest)
       if (held === undefined) throw leaseLost('it cannot hold a claim')
-      const { stat, state, version } = await this.#present(session, held.key)
+      const { stat, state, version } = await this.#certain(
+        session,
+        held.key,
+        (seen) => seen.stat !== undefined && seen.state.lease?.digest === digest,
+      )
       if (stat === undefined || state.lease?.digest !== digest) throw leaseLost('it cannot hold a claim')
       const fence = state.claims.get(name)
       const { namespace, service, id } = held.key
       if (fence !== undefined) return Object.freeze({ namespace, service, id, name, fence })
       const path = this.#paths.claim({ namespace, service, name })
-      if ((await session.stat(path)) !== undefined) return undefined
+      if ((await session.stat(path)) !== undefined) {
+        await session.sync()
+        if ((await session.stat(path)) !== undefined) return undefined
+      }
       const { revision } = await this.#commit(session, [
         { type: 'check', path: this.#paths.lease(digest) },
         this.#stateOperation(
@@ -288,7 +293,8 @@ class Zookeeper implements Engine {
 
   #unclaim(holder: Holder): Promise<void> {
     return this.#write(async (session) => {
-      const { state, version } = await this.#present(session, holder)
+      const isHeld = ({ state }: Present) => state.claims.get(holder.name) === holder.fence
+      const { state, version } = await this.#certain(session, holder, isHeld)
       if (state.claims.get(holder.name) !== holder.fence) return
       const claims = new Map(state.claims)
       claims.delete(holder.name)
@@ -355,6 +361,14 @@ class Zookeeper implements Engine {
     }
   }
 
+  /** What is there; if that would mean that there is nothing to do, looks again at what is the latest for certain. */
+  async #certain(session: Session, key: InstanceKey, isEnough: (seen: Present) => boolean): Promise<Present> {
+    const seen = await this.#present(session, key)
+    if (isEnough(seen)) return seen
+    await session.sync()
+    return this.#present(session, key)
+  }
+
   #stateOperation(key: InstanceKey, state: NewState, version: number | undefined): Operation {
     const path = this.#paths.state(key)
     const data = stateJson(state)
@@ -388,7 +402,12 @@ class Zookeeper implements Engine {
     why: string,
     only: { readonly digest?: string; readonly version?: number } = {},
   ): Promise<Revision | 'renewed' | undefined> {
-    const { stat, state, version } = await this.#present(session, key)
+    const { stat, state, version } = await this.#certain(
+      session,
+      key,
+      (seen) =>
+        seen.stat !== undefined && (only.digest === undefined || seen.state.lease?.digest === only.digest),
+    )
     if (only.digest !== undefined && state.lease?.digest !== only.digest) {
       const path = this.#paths.lease(only.digest)
       // A lease that nothing belongs to.
