@@ -1,4 +1,4 @@
-import { defaultNamespace, type Entry, instanceId, type ServiceKey, serviceId } from '@seamark/core'
+import { defaultNamespace, type Entry, instanceId, type ServiceKey } from '@seamark/core'
 import {
   foreignHealth,
   foreignId,
@@ -23,8 +23,8 @@ export class ForeignReader {
   readonly #skipped: (key: string, error: unknown) => void
   #read = new Map<string, Read>()
 
-  constructor(services: ReadonlySet<string> | undefined, skipped: (key: string, error: unknown) => void) {
-    this.#covers = (key) => services === undefined || services.has(serviceId(key))
+  constructor(covers: (key: ServiceKey) => boolean, skipped: (key: string, error: unknown) => void) {
+    this.#covers = covers
     this.#skipped = skipped
   }
 

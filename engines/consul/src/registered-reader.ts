@@ -1,12 +1,4 @@
-import {
-  type Entry,
-  type Holder,
-  type InstanceKey,
-  instanceId,
-  type Notify,
-  type ServiceKey,
-  serviceId,
-} from '@seamark/core'
+import { type Entry, type Holder, type InstanceKey, instanceId, type ServiceKey } from '@seamark/core'
 import type { Item } from './agent.ts'
 import type { Keys } from './keys.ts'
 import { type ClaimRecord, claimRecord, entry, type InstanceRecord, instanceRecord } from './record.ts'
@@ -35,11 +27,11 @@ export class RegisteredReader {
 
   constructor(
     keys: Keys,
-    services: ReadonlySet<string> | undefined,
+    covers: (key: ServiceKey) => boolean,
     skipped: (key: string, error: unknown) => void,
   ) {
     this.#keys = keys
-    this.#covers = (key) => services === undefined || services.has(serviceId(key))
+    this.#covers = covers
     this.#skipped = skipped
   }
 
@@ -100,22 +92,3 @@ export function holderOf(
 export function claimId(holder: InstanceKey & { readonly name: string }): string {
   return instanceId({ ...holder, id: holder.name })
 }
-
-/** Tells of each record that cannot be read once. */
-export function skipping(notify: Notify): (key: string, error: unknown) => void {
-  const told = new Set<string>()
-  return (key, error) => {
-    if (told.has(key)) return
-    if (told.size === toldBound) told.clear()
-    told.add(key)
-    notify({
-      level: 'warn',
-      event: 'record_skipped',
-      message: `Consul's ${key} cannot be shown: ${error instanceof Error ? error.message : error}.`,
-      details: { key },
-    })
-  }
-}
-
-/** Keys remembered at most. */
-const toldBound = 10_000
