@@ -305,6 +305,11 @@ engineTests('consul', () => {
       const keysOf = (under: string) => `http://127.0.0.1:${server.port}/v1/kv/${under}/?keys`
       expect(await there()).toHaveLength(2)
       await eventually(async () => (await there()).length === 0)
+      // Consul's tools see it until somebody watches again.
+      const seen = () => ask<Seen[]>('GET', `/health/service/${key.service}`)
+      expect(await seen()).toHaveLength(1)
+      following(open())
+      await eventually(async () => (await seen()).length === 0)
     })
 
     it("leaves Consul's catalog once somebody who watches saw it expire", async () => {

@@ -312,6 +312,8 @@ class Consul implements Engine {
   }
 
   watchAll(signal: AbortSignal): AsyncIterable<Batch> {
+    // What ended while nobody watched.
+    if (this.#closed === undefined) this.#tidying.soon()
     return this.#watch(undefined, signal)
   }
 

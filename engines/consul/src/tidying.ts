@@ -23,6 +23,7 @@ export class Tidying implements AsyncDisposable {
   readonly #clock: Clock
   readonly #location: Location
   readonly #closing = new AbortController()
+  #wanted = false
   #running: Promise<void> | undefined
 
   constructor({ agent, clock, location }: TidyingOptions) {
@@ -33,6 +34,7 @@ export class Tidying implements AsyncDisposable {
 
   /** Does it within a few seconds, once for all that ask until then. */
   soon(): void {
+    this.#wanted = true
     this.#running ??= this.#run()
   }
 
@@ -43,11 +45,14 @@ export class Tidying implements AsyncDisposable {
 
   async #run(): Promise<void> {
     try {
-      await sleep(this.#clock, least + Math.random() * (most - least), this.#closing.signal)
-      this.#running = undefined
-      await this.#tidy()
+      while (this.#wanted) {
+        await sleep(this.#clock, least + Math.random() * (most - least), this.#closing.signal)
+        this.#wanted = false
+        await this.#tidy()
+      }
     } catch {
-      // Whoever sees the next one go tries again; until then, only Consul's own tools see too much.
+      // Whoever sees the next one go tries again, and so does a new watch; until then, only Consul's own tools see too much.
+    } finally {
       this.#running = undefined
     }
   }
