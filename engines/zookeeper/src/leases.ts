@@ -126,10 +126,19 @@ export class Leases {
     return held
   }
 
-  /** What is lost is answered for certain. */
+  /** That it is lost is answered for certain. */
   async find(session: Session, digest: string): Promise<Held | undefined> {
     const [held] = await this.findAll(session, [digest])
     return held
+  }
+
+  /** As `find`, and what is there is answered for certain, too: it may have been ended elsewhere a moment ago. */
+  async latest(session: Session, digest: string): Promise<Held | undefined> {
+    await session.sync()
+    if ((await session.stat(this.#options.paths.lease(digest))) !== undefined)
+      return this.#look(session, digest)
+    this.endedDigest(digest, 'it was ended elsewhere')
+    return undefined
   }
 
   /** Those of them that there are, in any order. */

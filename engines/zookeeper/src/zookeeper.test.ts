@@ -296,7 +296,9 @@ engineTests('zookeeper', () => {
     const engine = await handle(way.port)
     const lease = await engine.register(ours('i1'), { ttl: 60_000 })
     const following = follower(engine, [pay])
-    open.push({ [Symbol.asyncDispose]: () => following[Symbol.asyncDispose]().catch(() => undefined) })
+    open.push({
+      [Symbol.asyncDispose]: () => Promise.resolve(following[Symbol.asyncDispose]()).catch(() => undefined),
+    })
     await following.until('the reset', () => true)
     way.hold()
     const refused = await Promise.allSettled([

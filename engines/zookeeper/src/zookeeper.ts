@@ -172,7 +172,7 @@ class Zookeeper implements Engine {
 
   async resume(token: string): Promise<Lease> {
     this.#leases.start()
-    const held = await this.#write((session) => this.#leases.find(session, digestOf(token)))
+    const held = await this.#write((session) => this.#leases.latest(session, digestOf(token)))
     if (held === undefined) throw leaseLost('no such lease')
     return this.#lease(token, held)
   }
@@ -265,7 +265,8 @@ class Zookeeper implements Engine {
       const { stat, state, version } = await this.#certain(
         session,
         held.key,
-        (seen) => seen.stat !== undefined && seen.state.lease?.digest === digest,
+        (seen) =>
+          seen.stat !== undefined && seen.state.lease?.digest === digest && !seen.state.claims.has(name),
       )
       if (stat === undefined || state.lease?.digest !== digest) throw leaseLost('it cannot hold a claim')
       const fence = state.claims.get(name)
@@ -361,7 +362,10 @@ class Zookeeper implements Engine {
     }
   }
 
-  /** What is there; if that would mean that there is nothing to do, looks again at what is the latest for certain. */
+  /**
+   * What is there. What is out of date makes a commit fail, and is looked at again; where there would be nothing to commit,
+   * it is looked at again at once, for certain.
+   */
   async #certain(session: Session, key: InstanceKey, isEnough: (seen: Present) => boolean): Promise<Present> {
     const seen = await this.#present(session, key)
     if (isEnough(seen)) return seen
