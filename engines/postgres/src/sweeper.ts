@@ -42,7 +42,7 @@ export class Sweeper {
     this.#options = options
     // Handles that were started together do not prune together.
     this.#pruneAt = clock.now() + Math.random() * pruneInterval
-    // A row that is locked is another's turn; one that cannot be told from now is nobody's.
+    // While the row is locked, the turn is another's; just after a sweep, it is nobody's.
     this.#sweepText = `WITH
       turn AS (
         SELECT clock_timestamp() AS now, swept FROM ${schema}.ledger FOR UPDATE SKIP LOCKED

@@ -1,5 +1,4 @@
 import { type Clock, type Notify, sleep } from '@seamark/core'
-import type { Client } from 'pg'
 import type { Bell } from './bell.ts'
 import type { Database } from './database.ts'
 import { unavailable } from './failure.ts'
@@ -96,7 +95,7 @@ export class Wakeups {
     await client.query(`LISTEN "${channel}"`)
     let missed = 0
     const look = async (last: string | undefined) => {
-      const now = await this.#head(client)
+      const now = JSON.stringify((await client.query(this.#look)).rows)
       if (now === last) return now
       missed = notified || last === undefined ? 0 : missed + 1
       notified = false
@@ -110,7 +109,7 @@ export class Wakeups {
   async #poll(signal: AbortSignal, ring: () => void, fail: (error: unknown) => void): Promise<void> {
     const { database } = this.#options
     const look = async (last: string | undefined) => {
-      const now = await this.#head({ query: async (text) => ({ rows: await database.read(text) }) })
+      const now = JSON.stringify(await database.read(this.#look))
       if (now !== last) ring()
       return now
     }
@@ -132,13 +131,6 @@ export class Wakeups {
     } catch (error) {
       if (!signal.aborted) fail(error)
     }
-  }
-
-  async #head(
-    client: Pick<Client, 'query'> | { query(text: string): Promise<{ rows: unknown[] }> },
-  ): Promise<string> {
-    const { rows } = await client.query(this.#look)
-    return JSON.stringify(rows)
   }
 
   #warn(): void {
