@@ -89,11 +89,13 @@ class EtcdEngine implements Engine, LeaseHost {
     return this.#leases.terms
   }
 
-  /** Learns the shortest lease there is. Throws `engine_unavailable`. */
+  /** Learns whether we are let in, and the shortest lease there is. Throws `engine_unavailable`. */
   async contact(): Promise<void> {
-    const id = newLeaseId()
-    await this.#leases.grant(id, 1)
-    this.#leases.revoke(id)
+    const token = newToken(newLeaseId())
+    // Leases are granted to anybody; to look for one that is not there needs a user, where etcd knows any.
+    await this.#leases.record(token)
+    await this.#leases.grant(token.lease, 1)
+    this.#leases.revoke(token.lease)
   }
 
   watch(services: readonly ServiceKey[], signal: AbortSignal): AsyncIterable<Batch> {
