@@ -1,6 +1,6 @@
-import { createSocket } from 'node:dgram'
+import { createSocket, type Socket as UdpSocket } from 'node:dgram'
 import { once } from 'node:events'
-import { type AddressInfo, createServer, type Socket } from 'node:net'
+import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
 import { type Answer, decode, encode, type Packet } from 'dns-packet'
 
 /** A question that arrived. */
@@ -33,6 +33,7 @@ export async function scriptedServer(
 ): Promise<ScriptedServer> {
   const asked: Asked[] = []
   const sockets = new Set<Socket>()
+  let closed = false
   const tcp = createServer((socket) => {
     sockets.add(socket.on('error', () => {}))
     let received = Buffer.alloc(0)
@@ -50,15 +51,11 @@ export async function scriptedServer(
       socket.end()
     })
   })
-  tcp.listen(0, '127.0.0.1')
-  await once(tcp, 'listening')
-  const { port } = tcp.address() as AddressInfo
-  const udp = createSocket('udp4')
+  const { udp, port } = await samePort(tcp)
   udp.on('message', async (bytes, from) => {
-    for (const message of await answers(bytes, 'udp', from.port)) udp.send(message, from.port, from.address)
+    for (const message of await answers(bytes, 'udp', from.port))
+      if (!closed) udp.send(message, from.port, from.address)
   })
-  udp.bind(port, '127.0.0.1')
-  await once(udp, 'listening')
 
   async function answers(
     bytes: Buffer,
@@ -87,10 +84,29 @@ export async function scriptedServer(
     port,
     asked,
     async [Symbol.asyncDispose]() {
+      closed = true
       for (const socket of sockets) socket.destroy()
       await new Promise<void>((resolve) => udp.close(resolve))
       await new Promise((resolve) => tcp.close(resolve))
     },
+  }
+}
+
+/** Listens at a port that is free for both. */
+async function samePort(tcp: Server): Promise<{ udp: UdpSocket; port: number }> {
+  for (;;) {
+    tcp.listen(0, '127.0.0.1')
+    await once(tcp, 'listening')
+    const { port } = tcp.address() as AddressInfo
+    const udp = createSocket('udp4')
+    try {
+      udp.bind(port, '127.0.0.1')
+      await once(udp, 'listening')
+      return { udp, port }
+    } catch {
+      udp.close()
+      await new Promise((resolve) => tcp.close(resolve))
+    }
   }
 }
 
