@@ -23,12 +23,23 @@ interface EnginePackage {
   open(url: string, options: OpenEngineOptions): Promise<Source>
 }
 
+/** Schemes that a package opens beside the one it is named after. */
+const packages: Readonly<Record<string, string>> = {
+  etcds: 'etcd',
+  consuls: 'consul',
+  rediss: 'redis',
+  'redis-sentinel': 'redis',
+  'rediss-sentinel': 'redis',
+  postgresql: 'postgres',
+}
+
 /** Milliseconds to wait for a server's terms; without an answer, careful numbers stand in. */
 const firstContact = 1_000
 
 /**
  * Opens the engine that a URL names: `memory:` (in this process), `http://host:8500` or `https:` (a Seamark server;
- * several joined by commas), and any other `<scheme>:` from the package `@seamark/<scheme>`. A server that is away is
+ * several joined by commas), and any other `<scheme>:` from the package `@seamark/<scheme>` (variants
+ * such as `rediss:` from that of the system). A server that is away is
  * no error here. Throws `configuration` for a URL that is none, a package that is not installed or a source that cannot be
  * written (`dns:`), and what the engine throws when it cannot open.
  */
@@ -76,7 +87,7 @@ export function engineScheme(url: string): string {
 }
 
 async function enginePackage(scheme: string): Promise<EnginePackage> {
-  const name = `@seamark/${scheme}`
+  const name = `@seamark/${packages[scheme] ?? scheme}`
   const module: Partial<EnginePackage> = await importPackage(name)
   if (typeof module.open !== 'function')
     throw new SeamarkError('configuration', `The package ${name} does not open engines.`)

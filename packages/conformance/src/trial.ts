@@ -106,10 +106,18 @@ abstract class Trial<S extends Source, T extends Breakable & AsyncDisposable & {
     await following[Symbol.asyncDispose]()
   }
 
-  /** What a new watch shows first. */
-  async read(source: Source, services: readonly ServiceKey[] = [this.service]): Promise<State> {
+  /**
+   * What a new watch shows first; or, `since` a revision that another handle wrote, as soon as it shows that: a handle may
+   * be behind another.
+   */
+  async read(
+    source: Source,
+    services: readonly ServiceKey[] = [this.service],
+    since: Revision = 0,
+  ): Promise<State> {
     const following = follower(source, services, { patience: this.patience })
     await following.until('the first batch', () => true)
+    await following.reached(since)
     const { revision, entries, holders } = following
     const state = { revision, entries: [...entries.values()], holders: [...holders.values()] }
     await following[Symbol.asyncDispose]()

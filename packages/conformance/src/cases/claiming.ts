@@ -27,7 +27,7 @@ export const claiming: Cases<EngineTrial> = {
     const claim = await engine.claim('primary', lease)
     await following.reached(claim!.revision)
     expect(following.holder({ ...trial.service, name: 'primary' })).toEqual(claim!.holder)
-    expect((await trial.read(other)).holders).toEqual([claim!.holder])
+    expect((await trial.read(other, [trial.service], claim!.revision)).holders).toEqual([claim!.holder])
     await claim![Symbol.asyncDispose]()
     await following.until('the release', ({ holders }) => holders.size === 0)
     expect((await trial.read(other)).holders).toEqual([])

@@ -139,15 +139,16 @@ export const naming: Cases<EngineTrial> = {
       await engine.report(key, [{ id: name, status: 'warning', output: name }])
       const claim = await engine.claim(name, lease)
       expect(claim?.holder).toMatchObject({ ...key, name })
-      const state = await trial.read(other, [key])
+      const state = await trial.read(other, [key], claim!.revision)
       expect(state.entries).toMatchObject([
         { instance: key, health: { checks: [{ id: name, status: 'warning', output: name }] } },
       ])
       expect(state.holders).toEqual([claim!.holder])
       await claim![Symbol.asyncDispose]()
-      expect((await trial.read(other, [key])).holders).toEqual([])
-      expect(await engine.release(lease.token)).toBeDefined()
-      expect((await trial.read(other, [key])).entries).toEqual([])
+      expect((await trial.read(engine, [key])).holders).toEqual([])
+      const released = await engine.release(lease.token)
+      expect(released).toBeDefined()
+      expect((await trial.read(other, [key], released)).entries).toEqual([])
     }
   },
 
@@ -209,7 +210,7 @@ export const naming: Cases<EngineTrial> = {
       })),
     })
     const lease = await engine.register(greatest, { ttl: limits.ttl })
-    await engine.report(
+    const visible = await engine.report(
       greatest,
       index(limits.checkResults - limits.checks).map((at) => ({
         id: filled(`outside ${at}`, limits.nameBytes),
@@ -217,7 +218,7 @@ export const naming: Cases<EngineTrial> = {
         output: filled('', limits.outputBytes),
       })),
     )
-    const [entry] = (await trial.read(other)).entries
+    const [entry] = (await trial.read(other, [trial.service], visible)).entries
     expect(entry!.instance).toEqual(greatest)
     expect(entry!.health.checks).toHaveLength(limits.checkResults)
     expect(Buffer.byteLength(entry!.health.checks.at(-1)!.output)).toBe(limits.outputBytes)
@@ -248,12 +249,17 @@ async function roundTrip(trial: EngineTrial, keys: readonly InstanceKey[]): Prom
   const instances = keys.map((key, index) =>
     instance({ ...key, address: '127.0.0.1', port: index, metadata: { id: key.id } }),
   )
+  let visible = 0
   for (const each of instances) {
     const lease = await engine.register(each)
+    visible = lease.revision
     expect(lease.key).toEqual({ namespace: each.namespace, service: each.service, id: each.id })
   }
   const together = new Map(
-    (await trial.read(other, keys)).entries.map((entry) => [instanceId(entry.instance), entry.instance]),
+    (await trial.read(other, keys, visible)).entries.map((entry) => [
+      instanceId(entry.instance),
+      entry.instance,
+    ]),
   )
   expect(together.size).toBe(keys.length)
   for (const each of instances) {

@@ -123,8 +123,10 @@ export const reading: Cases<SourceTrial> = {
   'two handles show the same': async (trial) => {
     const [one, other] = [await trial.open(), await trial.open()]
     await trial.publish(...ids(10))
-    const [seen, seenThere] = [await trial.read(one), await trial.read(other)]
-    expect(byId(seenThere)).toEqual(byId(seen))
+    const [seen, seenThere] = [trial.follow(one), trial.follow(other)]
+    for (const following of [seen, seenThere])
+      await following.until('all of them', ({ entries }) => entries.size === 10)
+    expect(seenThere.entries).toEqual(seen.entries)
   },
 
   'a reset is whole, also while instances come and go': async (trial) => {
@@ -310,10 +312,6 @@ function fold(ports: Map<string, number>, { done, value }: IteratorResult<Batch>
       for (const { instance } of change.entries) ports.set(instance.id, instance.port)
     } else if (change.type === 'put') ports.set(change.entry.instance.id, change.entry.instance.port)
     else if (change.type === 'delete') ports.delete(change.key.id)
-}
-
-function byId({ entries }: State): State['entries'] {
-  return entries.toSorted((a, b) => (a.instance.id < b.instance.id ? -1 : 1))
 }
 
 /** All that a watch yields until it ends. */
