@@ -162,35 +162,29 @@ class Consul implements Engine {
     const wanted = new Map(tokens.map((secret) => [secret, this.#keys.lease(hashOf(secret))]))
     const leases = [...new Set(wanted.values())]
     const held = new Map<string, boolean>()
-    const batches = Array.from({ length: Math.ceil(leases.length / operationsBound) }, (_, at) =>
-      leases.slice(at * operationsBound, (at + 1) * operationsBound),
-    )
-    // A session alone does not tell: that of a lease that was superseded may live on for a while.
-    await Promise.all(
-      batches.map(async (batch) => {
-        const items = await this.#agent.items(batch)
-        await Promise.all(
-          items.map(async ({ Key, Session }) => {
-            held.set(Key, Session === undefined || (await this.#agent.renewSession(Session)))
-          }),
-        )
-      }),
-    )
+    // In turn: what waits for a connection for too long would seem to get no answer.
+    for (let at = 0; at < leases.length; at += operationsBound) {
+      // A session alone does not tell: that of a lease that was superseded may live on for a while.
+      const items = await this.#agent.items(leases.slice(at, at + operationsBound))
+      await Promise.all(
+        items.map(async ({ Key, Session }) => {
+          held.set(Key, Session === undefined || (await this.#agent.renewSession(Session)))
+        }),
+      )
+    }
     return tokens.map((secret) => held.get(wanted.get(secret)!) ?? false)
   }
 
   release(secret: string): Promise<Revision | undefined> {
-    return this.#writing(() => this.#release(hashOf(secret)))
-  }
-
-  async #release(hash: string): Promise<Revision | undefined> {
-    const leaseKey = this.#keys.lease(hash)
-    return this.#remove(async () => {
-      const item = await this.#agent.item(leaseKey)
-      if (item === undefined) return undefined
-      const key = readable(() => leaseRecord(item.Value))
-      return key && { key, guard: unchanged(item), hash, session: item.Session }
-    })
+    const hash = hashOf(secret)
+    return this.#writing(() =>
+      this.#remove(async () => {
+        const item = await this.#agent.item(this.#keys.lease(hash))
+        const key = item && readable(() => leaseRecord(item.Value))
+        if (item === undefined || key === undefined) return undefined
+        return { key, guard: unchanged(item), hash, session: item.Session }
+      }),
+    )
   }
 
   deregister(key: InstanceKey): Promise<Revision | undefined> {
@@ -220,7 +214,7 @@ class Consul implements Engine {
           guard,
           deletion(this.#keys.instance(key)),
           ...(hash === undefined ? [] : await this.#endOf(key, hash)),
-          ...this.#hidden(key),
+          hideOperation(this.#location.node, { ID: mirrorId(key), Service: mirrorName(key) }),
           this.#mark(),
         ],
         result: (items) => ({ revision: written(items, this.#keys.revision), session }),
@@ -432,11 +426,6 @@ class Consul implements Engine {
       deletion(this.#keys.lease(hash)),
       ...claims.slice(0, claimsBound).flatMap(({ Key }) => deletion(Key)),
     ]
-  }
-
-  #hidden(key: InstanceKey): Operation[] {
-    const service = { ID: mirrorId(key), Service: mirrorName(key) }
-    return [hideOperation(this.#location.node, service)]
   }
 
   /** Gives a transaction that only deletes an index that it answers. */
