@@ -270,6 +270,29 @@ engineTests('zookeeper', () => {
       await following.until('the end of the lease', ({ entries }) => entries.size === 0)
     })
 
+    it('that renewed a lease and died do not change its end: another handle keeps the terms', async () => {
+      const way = await wayToServer()
+      const [first, second] = [await handle(way.port), await handle()]
+      const following = directoryFollower(second)
+      open.push(following)
+      const lease = await first.register(ours('i1'), { ttl: 2_000 })
+      await following.reached(lease.revision)
+      let from = 0
+      // Past its first end, so that the second handle looks at it, and again.
+      for (let round = 0; round < 4; round++) {
+        await new Promise((resolve) => setTimeout(resolve, 700))
+        from = performance.now()
+        await lease.renew()
+      }
+      const to = performance.now()
+      way.lead(undefined)
+      way.cut()
+      await following.until('the end of the lease', ({ entries }) => entries.size === 0)
+      const end = performance.now()
+      expect(end).toBeGreaterThanOrEqual(from + lease.ttl!)
+      expect(end).toBeLessThanOrEqual(to + lease.ttl! + second.terms.lateness + 250)
+    })
+
     it('are looked for at the next server when one does not answer', async () => {
       const dead = await line(undefined)
       open.push(dead)
