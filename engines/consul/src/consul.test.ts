@@ -363,6 +363,8 @@ engineTests('consul', () => {
     await ask('PUT', `/kv/${prefix}/services/shop/api/instances/bad`, 'still not JSON')
     await engine.register(an(key, 'better'))
     await watch.until('the better one', ({ entries }) => entries.size === 2)
+    const another = following(engine, [key])
+    await another.until('both', ({ entries }) => entries.size === 2)
     expect(notices.map(({ event, details }) => [event, details])).toEqual([
       ['record_skipped', { key: `${prefix}/services/shop/api/instances/bad` }],
     ])
@@ -447,7 +449,7 @@ engineTests('consul', () => {
     await eventually(async () => replica.staleSince === undefined)
     await engine.register(an(key, 'i3'))
     await eventually(async () => replica.entry({ ...key, id: 'i3' }) !== undefined)
-  }, 40_000)
+  }, 60_000)
 
   it('starts anew with a Consul that lost its data', async () => {
     await using forgetful = await consulServer()
@@ -465,7 +467,7 @@ engineTests('consul', () => {
     await expect(lease.renew()).rejects.toMatchObject({ code: 'lease_lost' })
     await engine.register(an(key, 'i1'), { ttl: 60_000 })
     await eventually(async () => replica.entry({ ...key, id: 'i1' }) !== undefined)
-  }, 40_000)
+  }, 60_000)
 
   it('says which policy a token needs, and that is enough', async () => {
     const root = randomUUID()
@@ -510,5 +512,5 @@ engineTests('consul', () => {
     )
     await claim![Symbol.asyncDispose]()
     expect(await engine.release(lease.token)).toBeDefined()
-  })
+  }, 60_000)
 })

@@ -41,6 +41,7 @@ import {
   leaseValue,
 } from './record.ts'
 import { holderOf } from './registered-reader.ts'
+import { skipping } from './skipping.ts'
 import { Tidying } from './tidying.ts'
 import { watching } from './watching.ts'
 
@@ -80,7 +81,7 @@ class Consul implements Engine {
   readonly terms: Terms
   readonly #location: Location
   readonly #clock: Clock
-  readonly #notify: Notify
+  readonly #skipped: (key: string, error: unknown) => void
   readonly #keys: Keys
   readonly #agent: Agent
   readonly #tidying: Tidying
@@ -92,7 +93,7 @@ class Consul implements Engine {
     this.terms = { minimumTtl: 2 * location.sessionTtlMin, lateness }
     this.#location = location
     this.#clock = clock
-    this.#notify = notify
+    this.#skipped = skipping(notify)
     this.#keys = keys(location.prefix)
     this.#agent = new Agent(location, clock)
     this.#tidying = new Tidying({ agent: this.#agent, clock, location })
@@ -323,7 +324,7 @@ class Consul implements Engine {
         agent: this.#agent,
         keys: this.#keys,
         clock: this.#clock,
-        notify: this.#notify,
+        skipped: this.#skipped,
         services,
         signal: controller.signal,
         onGone: () => this.#tidying.soon(),

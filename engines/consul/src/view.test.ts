@@ -4,6 +4,7 @@ import type { Item } from './agent.ts'
 import type { Row } from './foreign.ts'
 import { keys } from './keys.ts'
 import { claimValue, instanceValue } from './record.ts'
+import { skipping } from './skipping.ts'
 import { View } from './view.ts'
 
 const key = { namespace: 'default', service: 'api' }
@@ -41,7 +42,8 @@ function theirs(ID: string, index: number, checks = 0): Row {
 }
 
 function view(notices: Notice[] = []): View {
-  return new View({ keys: layout, notify: (notice) => notices.push(notice), services: undefined })
+  const skipped = skipping((notice) => notices.push(notice))
+  return new View({ keys: layout, skipped, services: undefined })
 }
 
 describe('a view', () => {

@@ -1,18 +1,18 @@
-import type { Batch, Change, Entry, Holder, Notify, Revision, ServiceKey } from '@seamark/core'
+import type { Batch, Change, Entry, Holder, Revision, ServiceKey } from '@seamark/core'
 import { serviceId } from '@seamark/core'
 import type { Answer, Item } from './agent.ts'
 import type { NodeDump, Row } from './foreign.ts'
 import { ForeignReader } from './foreign-reader.ts'
 import type { Keys } from './keys.ts'
 import { RegisteredReader } from './registered-reader.ts'
-import { skipping } from './skipping.ts'
 
 /** What others registered, as Consul's catalog answers it. */
 export type Foreign = readonly (Row | NodeDump)[]
 
 export interface ViewOptions {
   readonly keys: Keys
-  readonly notify: Notify
+  /** Told of each record that cannot be shown. */
+  readonly skipped: (key: string, error: unknown) => void
   /** `undefined`: everything. */
   readonly services: readonly ServiceKey[] | undefined
 }
@@ -41,10 +41,9 @@ export class View {
   ownIndex = 0
   foreignIndex = 0
 
-  constructor({ keys, notify, services }: ViewOptions) {
+  constructor({ keys, skipped, services }: ViewOptions) {
     const covered = services && new Set(services.map(serviceId))
     const covers = (key: ServiceKey) => covered === undefined || covered.has(serviceId(key))
-    const skipped = skipping(notify)
     this.#ownReader = new RegisteredReader(keys, covers, skipped)
     this.#foreignReader = new ForeignReader(covers, skipped)
   }

@@ -2,7 +2,6 @@ import {
   type Batch,
   type Clock,
   defaultNamespace,
-  type Notify,
   SeamarkError,
   type ServiceKey,
   serviceId,
@@ -12,15 +11,11 @@ import type { Agent, Answer, Item } from './agent.ts'
 import { foreignPath } from './foreign.ts'
 import type { Keys } from './keys.ts'
 import { TokenBucket } from './token-bucket.ts'
-import { type Foreign, View } from './view.ts'
+import { type Foreign, View, type ViewOptions } from './view.ts'
 
-export interface WatchingOptions {
+export interface WatchingOptions extends ViewOptions {
   readonly agent: Agent
-  readonly keys: Keys
   readonly clock: Clock
-  readonly notify: Notify
-  /** `undefined`: everything. */
-  readonly services: readonly ServiceKey[] | undefined
   readonly signal: AbortSignal
   /** An instance is gone. */
   onGone(): void
