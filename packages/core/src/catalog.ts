@@ -13,6 +13,8 @@ export interface CatalogUpdate {
   readonly changes: readonly EntryChange[]
   /** Those whose snapshot is another one now. */
   readonly services: readonly ServiceKey[]
+  /** Those of them that have no instances since a reset: nobody saw them go. */
+  readonly emptied: readonly ServiceKey[]
 }
 
 /** The in-memory replica of an engine: all that a face may read. Synchronous once warm; it never writes. */
@@ -256,7 +258,9 @@ abstract class Replica implements Catalog {
       this.forget(room)
     }
     if (changes.length > 0) {
-      const update = { revision: batch.revision, changes, services: rooms.map(({ key }) => key) }
+      const services = rooms.map(({ key }) => key)
+      const emptied = renewed ? rooms.filter(({ size }) => size === 0).map(({ key }) => key) : []
+      const update = { revision: batch.revision, changes, services, emptied }
       for (const listener of this.#listeners) this.#tell(listener, update)
     }
     for (const wait of [...this.#waits]) wait.check()

@@ -317,6 +317,42 @@ it.each([
   },
 )
 
+it('tells by a reset, not by deletions, that a service is empty because the engine lost what it had', async () => {
+  const engine = memory()
+  const lives = [memory(), memory()]
+  let life = 0
+  const restart = new AbortController()
+  await using served = await serving({
+    engine: {
+      ...forwarded(() => lives[life]!),
+      async *watchAll(signal) {
+        yield* lives[life]!.watchAll(life === 0 ? AbortSignal.any([signal, restart.signal]) : signal)
+      },
+      [Symbol.asyncDispose]: () => engine[Symbol.asyncDispose](),
+    },
+  })
+  await served.register('api', 'a')
+  await served.register('www', 'w')
+  const id = await lastId(served)
+  await lives[1]!.register({
+    ...served.server.catalog.entry({ namespace: 'default', service: 'www', id: 'w' })!.instance,
+    id: 'w2',
+  })
+  using watching = await watch(served)
+  using watchingApi = await watch(served, '?service=api')
+  using watchingOther = await watch(served, '?service=other')
+  for (const each of [watching, watchingApi, watchingOther]) await each.batch()
+  life = 1
+  restart.abort()
+  expect(kinds(await watching.batch())).toEqual(['reset', 'put w2', 'applied'])
+  expect(kinds(await watchingApi.batch())).toEqual(['reset', 'applied'])
+  using returned = await watch(served, '', id)
+  expect(kinds(await returned.batch())).toEqual(['reset', 'put w2', 'applied'])
+  await served.register('other', 'o')
+  expect(kinds(await watchingOther.batch())).toEqual(['put o', 'applied'])
+  for (const one of lives) await one[Symbol.asyncDispose]()
+})
+
 function forwarded(engine: () => ReturnType<typeof memory>) {
   return {
     freshness: 'push' as const,

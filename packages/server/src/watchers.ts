@@ -195,6 +195,8 @@ export class Watchers {
   #note(updates: readonly CatalogUpdate[]): void {
     const changes = new Map<string, EntryChange>()
     const keys = new Map<string, Touched>()
+    // One who watches must be told by a reset as well, so as to know that nobody saw them go: see decision 6.
+    let anew = updates.some(({ emptied }) => emptied.length > 0)
     let former = this.#told
     let count = 0
     for (const update of updates) {
@@ -207,7 +209,9 @@ export class Watchers {
       }
       former = update.revision
       count += update.changes.length
-      if (count > this.#bounds.historyChanges) continue
+      // So much changed that its latest state costs no more than its changes.
+      anew ||= count > this.#bounds.historyChanges
+      if (anew) continue
       for (const change of update.changes) {
         const [id, key] = touched(change)
         changes.set(id, change)
@@ -215,7 +219,7 @@ export class Watchers {
       }
     }
     this.#told = former
-    if (count > this.#bounds.historyChanges) {
+    if (anew) {
       this.#history.clear(former)
       this.#resetWatchers(updates.flatMap(({ services }) => services))
     } else {
@@ -224,7 +228,6 @@ export class Watchers {
     }
   }
 
-  /** So much changed that its latest state costs no more than its changes. */
   #resetWatchers(services: readonly ServiceKey[]): void {
     const affected = new Set(this.#everything)
     for (const service of services)
