@@ -150,14 +150,22 @@ describe('finding', () => {
     })
   })
 
-  test.each(['Api', 'api/', '/api', 'a/b/c', '', 'api_1', '-api', 'ä', 'UPPER.shop/api'])(
-    'refuses the name "%s"',
-    async (name) => {
-      const client = discovery('memory:')
-      await expect(client.find(name)).rejects.toMatchObject({ code: 'invalid_field' })
-      expect(() => client.service(name)).toThrow(expect.objectContaining({ code: 'invalid_field' }))
-    },
-  )
+  test.each([
+    'Api',
+    'api/',
+    '/api',
+    'a/b/c',
+    '',
+    'api_1',
+    '-api',
+    'ä',
+    'UPPER.shop/api',
+    undefined as unknown as string,
+  ])('refuses the name "%s"', async (name) => {
+    const client = discovery('memory:')
+    await expect(client.find(name)).rejects.toMatchObject({ code: 'invalid_field' })
+    expect(() => client.service(name)).toThrow(expect.objectContaining({ code: 'invalid_field' }))
+  })
 
   test('refuses a version that is no range', async () => {
     const client = discovery('memory:')

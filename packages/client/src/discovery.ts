@@ -333,6 +333,8 @@ class ObservedSource implements Source {
 
 /** Takes `name` or `namespace/name` apart. Throws `invalid_field`. */
 function serviceKey(name: string, namespace: string): ServiceKey {
+  // As of a variable of the environment that is not set.
+  if (typeof name !== 'string') throw invalidField('name', 'must be a string')
   const slash = name.indexOf('/')
   const key =
     slash === -1

@@ -48,6 +48,13 @@ describe('selecting', () => {
     )
   })
 
+  it.each([
+    ['a misspelt field', { tag: ['blue'] }, 'tag'],
+    ['tags that are no list', { tags: 'blue' }, 'tags'],
+  ])('refuses %s', (_, selection, field) => {
+    expect(() => select(entries, selection as Selection)).toThrow(expect.objectContaining({ field }))
+  })
+
   it('refuses a version with so many alternatives that comparing them takes long', () => {
     expect(() => select(entries, { version: Array(1_000).fill('1').join('||') })).toThrow(
       expect.objectContaining({ field: 'version' }),

@@ -18,9 +18,23 @@ export interface Selection {
   readonly metadata?: Readonly<Record<string, string>> | undefined
 }
 
-/** The entries that fit, in their order. Throws `invalid_field` for a version that is no range. */
+const fields: ReadonlySet<string> = new Set<keyof Selection>([
+  'version',
+  'tags',
+  'zone',
+  'health',
+  'metadata',
+])
+
+/**
+ * The entries that fit, in their order. Throws `invalid_field` for a version that is no range, for tags that are no list,
+ * and for fields it does not know: one that was misspelt would let everybody fit.
+ */
 export function select(entries: readonly Entry[], selection: Selection): readonly Entry[] {
+  for (const field of Object.keys(selection))
+    if (!fields.has(field)) throw invalidField(field, `is none of ${[...fields].join(', ')}`)
   const { version, tags = [], zone, health, metadata = {} } = selection
+  if (!Array.isArray(tags)) throw invalidField('tags', 'must be a list, such as ["blue"]')
   const range = version === undefined ? undefined : versionRange(version)
   const pairs = Object.entries(metadata)
   return entries.filter(
