@@ -13,7 +13,7 @@ engineTests('postgres', () => {
 
   describeTwoServers({
     name: 'PostgreSQL',
-    terms: { minimumTtl: 1_000, lateness: 1_000 },
+    terms: { minimumTtl: 1_000, lateness: 2_000 },
     open: (world) => postgres(`postgres://postgres:secret@127.0.0.1:${server.port}/postgres?schema=${world}`),
   })
 })
