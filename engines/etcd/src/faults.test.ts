@@ -1,6 +1,6 @@
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { follower } from '@seamark/conformance'
+import { type Follower, follower } from '@seamark/conformance'
 import { type Engine, instance, isSeamarkError, type Lease, type ServiceKey } from '@seamark/core'
 import { Etcd3 } from 'etcd3'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
@@ -93,11 +93,26 @@ engineTests('etcd', () => {
         heal()
         await following.until('the next', ({ entries }) => entries.size === round)
       }
-      const resets = following.batches
-        .flatMap(({ changes }) => changes)
-        .filter(({ type }) => type === 'reset')
-      expect(resets).toHaveLength(1)
+      expect(resets(following)).toBe(1)
     })
+
+    it('whose connection breaks while the watch catches up is caught up with, and nothing is lost', async () => {
+      await using following = watch()
+      await following.until('the listing', () => true)
+      cut()
+      // A member tells of 1,000 revisions at a time.
+      const ids = Array.from({ length: 2_500 }, (_, n) => `i${n}`)
+      await Promise.all(ids.map((id) => near.register(api(id))))
+      heal()
+      for (let round = 0; round < 3; round++) {
+        const { size } = following.entries
+        await following.until('some more', ({ entries }) => entries.size > size || size === ids.length)
+        cut()
+        heal()
+      }
+      await following.until('all', ({ entries }) => entries.size === ids.length)
+      expect(resets(following)).toBe(1)
+    }, 60_000)
 
     it('that compacted its history while the watch was away is listed again', async () => {
       await using following = watch()
@@ -245,6 +260,10 @@ engineTests('etcd', () => {
     }, 120_000)
   })
 })
+
+function resets({ batches }: Follower): number {
+  return batches.flatMap(({ changes }) => changes).filter(({ type }) => type === 'reset').length
+}
 
 /** Resolves or rejects as a watch ends. */
 async function endOf(engine: Engine): Promise<void> {
