@@ -414,6 +414,12 @@ describe('announcing', () => {
     expect(one.instance.scheme).toBe('http')
   })
 
+  test('has no view that could be stale', async () => {
+    const client = discovery('memory:')
+    await client.announce({ name: 'api', port: 3000, drain: 0 })
+    expect(client.staleSince).toBeUndefined()
+  })
+
   test('takes the address from SEAMARK_ADVERTISE_ADDRESS', async () => {
     process.env.SEAMARK_ADVERTISE_ADDRESS = '192.0.2.7'
     try {

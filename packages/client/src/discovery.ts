@@ -134,9 +134,12 @@ export class Discovery implements AsyncDisposable {
     }
   }
 
-  /** Since when (ms since 1970) the registry is out of reach; `undefined` while in contact. What is known is still served. */
+  /**
+   * Since when (ms since 1970) the registry is out of reach; `undefined` while in contact, and for one who only announces.
+   * What is known is still served.
+   */
   get staleSince(): number | undefined {
-    return this.#catalog.staleSince
+    return this.#services.size === 0 ? undefined : this.#catalog.staleSince
   }
 
   /**
