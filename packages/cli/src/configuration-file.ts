@@ -6,7 +6,7 @@ import { kebab, type OptionGroup, sections } from './options.ts'
 import { suggestion } from './suggestion.ts'
 
 /** Read when none is named, and it is there. */
-export const defaultFile = 'seamark.yaml'
+const defaultFile = 'seamark.yaml'
 
 /** What one place says of an option, and how that place is called: `seamark.yaml:3`, `SEAMARK_PORT`, `--port`. */
 export interface Setting {

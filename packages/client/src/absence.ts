@@ -43,13 +43,13 @@ export function absence({ snapshot, filter, staleSince, date }: Absence): Seamar
 }
 
 /** "The view is stale since …", for the end of a message. */
-export function staleness(since: number, date: number): string {
+function staleness(since: number, date: number): string {
   const seconds = Math.max(0, Math.round((date - since) / 1_000))
   return `This view is stale since ${new Date(since).toISOString()} (${seconds} s).`
 }
 
 /** A filter in words: `version ^2, tag "blue", zone "eu-1"`. */
-export function describe({ version, tags = [], zone, health, metadata = {} }: Selection): string {
+function describe({ version, tags = [], zone, health, metadata = {} }: Selection): string {
   const parts: string[] = []
   if (version !== undefined) parts.push(`version ${version}`)
   for (const tag of tags) parts.push(`tag "${tag}"`)

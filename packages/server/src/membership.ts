@@ -15,7 +15,7 @@ import {
 } from '@seamark/core'
 
 /** Where servers find one another: as any services do. */
-export const servers: ServiceKey = { namespace: 'seamark', service: 'server' }
+const servers: ServiceKey = { namespace: 'seamark', service: 'server' }
 
 /** How long (ms) a server that died goes on counting as one: its share of the checks rests as long. */
 const ttl = 10_000

@@ -104,7 +104,7 @@ export function refuseCheck(
 }
 
 /** Where the check connects to. Throws `invalid_field` when its parts do not make a URL. */
-export function targetOf(check: NetworkCheck, instance: Instance, path = `checks/${check.id}`): Target {
+function targetOf(check: NetworkCheck, instance: Instance, path = `checks/${check.id}`): Target {
   if (check.type === 'http') {
     const url = parsed(check.url, origin(instance))
     if (url === undefined)
@@ -158,7 +158,7 @@ export function isUntouchable(host: string): boolean {
 }
 
 /** Whether both mean the same place: names are compared as names, IP addresses by value. */
-export function isOwn(host: string, { address }: Pick<Instance, 'address'>): boolean {
+function isOwn(host: string, { address }: Pick<Instance, 'address'>): boolean {
   const [target, mine] = [normalized(host), normalized(address)]
   return target === mine || (thisMachine.has(target) && thisMachine.has(mine))
 }
@@ -167,7 +167,7 @@ export function isOwn(host: string, { address }: Pick<Instance, 'address'>): boo
  * One spelling for each host: lower case, no trailing dot, no zone, no brackets, IPv4 in four decimal parts (the
  * resolver takes `2852039166` and `0xa9.254.43518` for addresses too), IPv4-mapped IPv6 as IPv4.
  */
-export function normalized(host: string): string {
+function normalized(host: string): string {
   const bare = host
     .replace(/^\[(.*)\]$/, '$1')
     .replace(/%.*$/, '')
