@@ -1,7 +1,7 @@
 import { connect } from '@seamark/client'
-import { afterEach, beforeEach, expect, it } from 'vitest'
+import { it } from 'vitest'
 import { engineTests } from '../servers/engine-tests.ts'
-import { type EtcdCluster, etcdCluster } from '../servers/etcd.ts'
+import { etcdCluster } from '../servers/etcd.ts'
 import { asked, service } from './asked.ts'
 import { fleet } from './fleet.ts'
 import { owners } from './owners.ts'
@@ -11,15 +11,10 @@ import { witnesses } from './witnesses.ts'
 const ttl = 5_000
 
 engineTests('etcd', () => {
-  let cluster: EtcdCluster
-  beforeEach(async () => {
-    cluster = await etcdCluster()
-  })
-  afterEach(() => cluster?.[Symbol.asyncDispose]())
-
-  it("etcd's leader is killed: reads go on, nobody is lost, writes resume", { timeout: 90_000 }, async ({
-    annotate,
-  }) => {
+  it.concurrent("etcd's leader is killed: reads go on, nobody is lost, writes resume", {
+    timeout: 90_000,
+  }, async ({ annotate, expect }) => {
+    await using cluster = await etcdCluster()
     await using servers = await fleet([cluster.url, cluster.url, cluster.url])
     await using announced = await owners(servers.url, 6, ttl)
     const { names, ids } = announced
@@ -56,9 +51,10 @@ engineTests('etcd', () => {
     expect(reads.times).toBeGreaterThan(0)
   })
 
-  it('etcd has no quorum for 30 s: reads go on and say that they are stale, writes are refused and then resume, nobody is lost', {
+  it.concurrent('etcd has no quorum for 30 s: reads go on and say that they are stale, writes are refused and then resume, nobody is lost', {
     timeout: 120_000,
-  }, async ({ annotate }) => {
+  }, async ({ annotate, expect }) => {
+    await using cluster = await etcdCluster()
     await using servers = await fleet([cluster.url, cluster.url, cluster.url])
     await using announced = await owners(servers.url, 6, ttl)
     const { names, ids } = announced
