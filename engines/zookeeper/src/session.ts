@@ -106,6 +106,7 @@ export class Session {
   readonly #acl: { readonly own: zookeeper.ACL[]; readonly shared: zookeeper.ACL[] }
   readonly #lost = new AbortController()
   readonly #asked = new Set<Asked>()
+  readonly #making = new Map<string, Promise<void>>()
   readonly #listeners = new Map<string, Set<(path: string) => void>>()
   /** One function for all watches: the driver keeps a function once for each path. */
   readonly #notify = ({ path }: zookeeper.Event) => this.#tell(path)
@@ -240,8 +241,17 @@ export class Session {
     return revision
   }
 
-  /** Makes a node and all above it; what is there already stays. */
-  async make(path: string, shared: boolean): Promise<void> {
+  /** Makes a node and all above it; what is there already stays. Many who ask for the same at once make it once. */
+  make(path: string, shared: boolean): Promise<void> {
+    let making = this.#making.get(path)
+    if (making === undefined) {
+      making = this.#make(path, shared).finally(() => this.#making.delete(path))
+      this.#making.set(path, making)
+    }
+    return making
+  }
+
+  async #make(path: string, shared: boolean): Promise<void> {
     for (;;)
       try {
         await this.commit([{ type: 'create', path, data: Buffer.alloc(0), shared }])

@@ -331,15 +331,22 @@ class Zookeeper implements Engine {
     }
   }
 
-  /** Commits; when a node above one of those is missing, makes that, and has the caller look again. */
+  /** Commits; when something is missing, makes what is above the nodes to create, and has the caller look again. */
   async #commit(session: Session, operations: readonly Operation[]): Promise<{ revision: Revision }> {
     try {
       return await session.commit(operations, this.#wrote)
     } catch (error) {
-      const failed =
-        error instanceof Conflict && error.reason === 'missing' ? operations[error.at] : undefined
-      if (failed?.type === 'create')
-        await session.make(failed.path.slice(0, failed.path.lastIndexOf('/')), failed.shared === true)
+      if (error instanceof Conflict && error.reason === 'missing')
+        await Promise.all(
+          operations.map(
+            (operation) =>
+              operation.type === 'create' &&
+              session.make(
+                operation.path.slice(0, operation.path.lastIndexOf('/')),
+                operation.shared === true,
+              ),
+          ),
+        )
       throw error
     }
   }
