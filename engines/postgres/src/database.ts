@@ -20,7 +20,7 @@ const tries = 5
  * Said in each transaction, not once per connection, since behind PgBouncer a connection is shared. The last one ends
  * the session of a process that is cut off in the midst of a transaction: nobody waits for its locks any longer.
  */
-const bounds = `SET LOCAL statement_timeout = ${patience}; SET LOCAL lock_timeout = ${patience - 500}; SET LOCAL idle_in_transaction_session_timeout = ${patience}`
+const bounds = `SET LOCAL jit = off; SET LOCAL statement_timeout = ${patience}; SET LOCAL lock_timeout = ${patience - 500}; SET LOCAL idle_in_transaction_session_timeout = ${patience}`
 
 // biome-ignore lint/suspicious/noExplicitAny: the driver types rows like this; each statement says what it selects
 export type Row = Record<string, any>

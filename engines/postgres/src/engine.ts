@@ -27,7 +27,7 @@ import {
 import { Bell } from './bell.ts'
 import { Database } from './database.ts'
 import { closed, isMissing, unavailable } from './failure.ts'
-import { ledgerEnd } from './ledger-time.ts'
+import { ledgerEnd, ledgerOf } from './ledger-time.ts'
 import type { Location } from './location.ts'
 import { type LeaseHost, PostgresLease } from './postgres-lease.ts'
 import { Reader } from './reader.ts'
@@ -94,7 +94,7 @@ export class PostgresEngine implements Engine, LeaseHost {
     this.#renewText = `WITH
       held AS (SELECT token, ttl FROM ${schema}.leases WHERE token = ANY($1::text[]) ORDER BY token FOR UPDATE),
       renewed AS (
-        UPDATE ${schema}.leases SET deadline = ${ledgerEnd('held.ttl')} FROM held, ${schema}.ledger
+        UPDATE ${schema}.leases SET deadline = ${ledgerEnd('held.ttl')} FROM held, ${ledgerOf(schema)}
         WHERE leases.token = held.token AND held.ttl IS NOT NULL
       )
       SELECT token FROM held`

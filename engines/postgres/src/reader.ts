@@ -45,7 +45,7 @@ export class Reader {
   async list(services: readonly ServiceKey[] | undefined): Promise<Reading> {
     const schema = this.#schema
     const only = wanted(services, 1)
-    const query = `SELECT ${columns('head', { revision: 'revision', stamp: 'stamp' })} FROM ${schema}.registry
+    const query = `SELECT ${columns('head', { revision: 'revision', stamp: 'stamp' })} FROM ${schema}.registry WHERE one
       UNION ALL SELECT ${columns('put', instanceColumns)} FROM ${schema}.instances ${only.where}
       UNION ALL SELECT ${columns('claim', claimColumns)} FROM ${schema}.claims ${only.where}`
     return this.#database.reading(async (session) => {
@@ -81,7 +81,7 @@ export class Reader {
       `(SELECT ${columns(kind, named)} FROM ${schema}.${table} WHERE ${revision} > $1 ${only.where} LIMIT ${followed})`
     const rows = await this.#database.read(
       `SELECT ${columns('head', head)} FROM (SELECT revision, stamp, EXISTS (
-        SELECT FROM ${schema}.commits WHERE revision = $1 AND stamp = $2) AS known FROM ${schema}.registry) AS head
+        SELECT FROM ${schema}.commits WHERE revision = $1 AND stamp = $2) AS known FROM ${schema}.registry WHERE one) AS head
       UNION ALL ${since('put', instanceColumns, 'instances', 'modified')}
       UNION ALL ${since('claim', claimColumns, 'claims', 'fence')}
       UNION ALL ${since('gone', gone, 'gone', 'revision')}`,

@@ -1,7 +1,7 @@
 import { type Clock, type Notify, sleep } from '@seamark/core'
 import type { Database } from './database.ts'
 import { reason } from './failure.ts'
-import { stall, sweepInterval } from './ledger-time.ts'
+import { ledgerOf, stall, sweepInterval } from './ledger-time.ts'
 import type { Writer } from './writer.ts'
 
 /** Minutes that the history of changes is kept. A watcher that is farther behind gets a reset. */
@@ -42,14 +42,15 @@ export class Sweeper {
     this.#options = options
     // Handles that were started together do not prune together.
     this.#pruneAt = clock.now() + Math.random() * pruneInterval
+    // It need not wait for the disk: a sweep that a crash undoes prolongs leases, at most.
     // While the row is locked, the turn is another's; just after a sweep, it is nobody's.
     this.#sweepText = `WITH
       turn AS (
-        SELECT clock_timestamp() AS now, swept FROM ${schema}.ledger FOR UPDATE SKIP LOCKED
+        SELECT clock_timestamp() AS now, swept FROM ${schema}.ledger LIMIT 1 FOR UPDATE SKIP LOCKED
       ),
       measured AS (
         SELECT now, CASE WHEN now - swept BETWEEN '0' AND interval '${stall} ms' THEN interval '0'
-          ELSE now - swept - interval '${sweepInterval} ms' END AS excess
+          ELSE now - swept - interval '${stall} ms' END AS excess
         FROM turn WHERE now - swept NOT BETWEEN '0' AND interval '${sweepInterval - 50} ms'
       ),
       sweep AS (
@@ -57,9 +58,10 @@ export class Sweeper {
         RETURNING swept - stalled AS moment, excess
       )
       SELECT extract(epoch FROM excess)::float8 * 1000 AS excess, (SELECT count(*) FROM (
-        SELECT FROM ${schema}.leases WHERE deadline <= moment LIMIT 101) AS over) AS overdue FROM sweep`
+        SELECT FROM ${schema}.leases WHERE deadline <= moment LIMIT 101) AS over) AS overdue,
+        set_config('synchronous_commit', 'off', true) FROM sweep LIMIT 1`
     this.#countText = `SELECT count(*) FILTER (WHERE deadline <= swept - stalled) AS overdue, count(*) AS leases
-      FROM ${schema}.leases, ${schema}.ledger WHERE deadline IS NOT NULL`
+      FROM ${schema}.leases, ${ledgerOf(schema)} WHERE deadline IS NOT NULL`
     this.#pruneText = `WITH
       floor AS (
         SELECT max(revision) AS revision FROM (

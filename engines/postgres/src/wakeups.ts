@@ -40,7 +40,7 @@ export class Wakeups {
 
   constructor(options: WakeupsOptions) {
     this.#options = options
-    this.#look = `SELECT revision, stamp FROM ${options.schema}.registry`
+    this.#look = `SELECT revision, stamp FROM ${options.schema}.registry WHERE one`
   }
 
   /** From when it resolves, the bell rings for what is committed. It is closed when that ends. */

@@ -3,7 +3,7 @@ import { type Holder, type InstanceKey, passing } from '@seamark/core'
 import type { Database, Row, Session } from './database.ts'
 import { Draft, type Registered } from './draft.ts'
 import { closed } from './failure.ts'
-import { ledgerEnd } from './ledger-time.ts'
+import { ledgerEnd, ledgerOf } from './ledger-time.ts'
 import { holder, storedHealth } from './record.ts'
 
 /** A change to the registry. */
@@ -55,8 +55,8 @@ export class Writer {
   constructor(schema: string, channel: string, write: Database['writing']) {
     this.#write = write
     this.#channel = channel
-    this.#turn = `SELECT revision FROM ${schema}.registry FOR UPDATE`
-    this.#overdue = `SELECT token FROM ${schema}.leases, ${schema}.ledger
+    this.#turn = `SELECT revision FROM ${schema}.registry WHERE one FOR UPDATE`
+    this.#overdue = `SELECT token FROM ${schema}.leases, ${ledgerOf(schema)}
       WHERE deadline <= swept - stalled ORDER BY deadline LIMIT $1 FOR UPDATE OF leases SKIP LOCKED`
     const columns = 'i.namespace, i.service, i.id, i.health, i.token, i.created, i.modified'
     this.#instances = `SELECT ${columns} FROM ${schema}.instances i WHERE token = ANY($1::text[])
@@ -227,7 +227,7 @@ const commit = (schema: string): string => `WITH
   leased AS (
     INSERT INTO ${schema}.leases (token, ttl, deadline)
     SELECT n.token, n.ttl, ${ledgerEnd('n.ttl')}
-    FROM json_to_recordset($4::json) AS n(token text, ttl bigint), ${schema}.ledger
+    FROM json_to_recordset($4::json) AS n(token text, ttl bigint), ${ledgerOf(schema)}
   ),
   ended AS (
     DELETE FROM ${schema}.leases WHERE token IN (
@@ -248,6 +248,6 @@ const commit = (schema: string): string => `WITH
     SELECT revision, namespace, service, id, claim FROM json_to_recordset($8::json) AS n(
       revision bigint, namespace text, service text, id text, claim text)
   ),
-  head AS (UPDATE ${schema}.registry SET revision = $9, stamp = $10),
+  head AS (UPDATE ${schema}.registry SET revision = $9, stamp = $10 WHERE one),
   history AS (INSERT INTO ${schema}.commits (revision, stamp) VALUES ($9, $10))
   SELECT pg_notify($11, $9::text)`
