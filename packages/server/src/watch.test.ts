@@ -234,8 +234,8 @@ describe('a watch that does not read', () => {
     expect(fromReset.filter(({ event }) => event === 'put')).toHaveLength(31)
   })
 
-  it('holds the server up no longer than its drain takes', async () => {
-    await using served = await serving({ bounds: { drainTimeout: 50 } })
+  it('does not hold the server up when it closes', async () => {
+    await using served = await serving({ bounds: { drainTimeout: 3_600_000 } })
     using watching = await watch(served)
     await watching.batch()
     watching.pause()

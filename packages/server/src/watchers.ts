@@ -144,14 +144,17 @@ export class Watchers {
     response.uncork()
   }
 
-  /** Ends all streams; nobody may join any more. */
+  /** Ends all streams; nobody may join any more. One that does not drain is cut off: its reader may be gone for good. */
   close(): void {
     if (this.#closed) return
     this.#tell()
     this.#closed = true
     this.#subscription[Symbol.dispose]()
     this.#keepAlive.cancel()
-    for (const slot of this.#slots) for (const { response } of slot) response.end()
+    for (const slot of this.#slots)
+      for (const { response, blocked } of slot)
+        if (blocked) response.destroy()
+        else response.end()
   }
 
   #groups(services: readonly ServiceKey[] | undefined): readonly Set<Watcher>[] {
