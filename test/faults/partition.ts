@@ -54,7 +54,7 @@ export function testPartition(engine: () => PartitionedEngine): void {
       .poll(async () => (await service(apart, 'api')).body.staleSince, { timeout: 60_000 })
       .not.toBeNull()
     await annotate(`It refused a write after ${took} ms, and said that it was stale after ${elapsed()} ms.`)
-    await others.until('whose owner is gone expired', ({ present }) => !present.has('web/expiring'))
+    await others.until('whose owner is gone expired', ({ present }) => !present.has('web/expiring'), 60_000)
     await new Promise((resolve) => setTimeout(resolve, Math.max(0, 2 * ttl - elapsed())))
     // What it knew, it shows.
     expect((await service(apart, 'api')).body.instances.map(({ id }) => id)).toEqual(ids)
