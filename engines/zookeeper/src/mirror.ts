@@ -76,6 +76,8 @@ export class Mirror {
   #marked = new Set<string>()
   #wake: (() => void) | undefined
   #revision: Revision = -1
+  /** Whether more was seen than the revision shown says. */
+  #behind = false
 
   constructor({ session, paths, services, known, skip }: MirrorOptions) {
     this.#session = session
@@ -101,6 +103,7 @@ export class Mirror {
       while (!signal.aborted) {
         await this.#news(signal)
         if (signal.aborted) return
+        this.#behind = false
         const from = this.#session.zxid
         const paths = [...this.#marked]
         this.#marked.clear()
@@ -112,7 +115,14 @@ export class Mirror {
         const seen = quiet ? this.#session.zxid : from
         if (seen <= this.#revision) continue
         rounds = 0
+        const first = this.#revision < 0
         yield this.#batch(seen)
+        // A reset may be at a lower revision than what it has seen, such as the removal of what it no longer holds: that comes
+        // after it.
+        if (first && !signal.aborted) {
+          await this.#session.stat(this.#paths.base)
+          this.#behind = this.#session.zxid > this.#revision
+        }
       }
     } catch (error) {
       if (!signal.aborted) throw error
@@ -124,7 +134,7 @@ export class Mirror {
   }
 
   async #news(signal: AbortSignal): Promise<void> {
-    while (!signal.aborted && this.#marked.size === 0 && this.#revision >= 0) {
+    while (!signal.aborted && this.#marked.size === 0 && this.#revision >= 0 && !this.#behind) {
       this.#session.lost.throwIfAborted()
       await new Promise<void>((resolve) => {
         this.#wake = resolve
