@@ -116,7 +116,7 @@ function isJson(text) {
  * Ports that were free a moment ago.
  * @param {number} count
  */
-async function freePorts(count) {
+export async function freePorts(count) {
   const servers = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'))
   await Promise.all(servers.map((server) => once(server, 'listening')))
   const ports = servers.map((server) => /** @type {import('node:net').AddressInfo} */ (server.address()).port)

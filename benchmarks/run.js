@@ -11,7 +11,7 @@ import { figureLine, reached } from './figure.js'
 
 /** @import { Figure } from './figure.js' */
 
-const names = ['lookup', 'registrations', 'renewals', 'find', 'propagation', 'memory', 'start-up']
+const names = ['lookup', 'registrations', 'renewals', 'find', 'propagation', 'memory', 'start-up', 'engines']
 const results = fileURLToPath(new URL('results/latest.json', import.meta.url))
 const minute = 60_000
 
@@ -55,7 +55,7 @@ function run(name, smoke) {
     process.once('close', (code, signal) => {
       clearTimeout(timer)
       if (code !== 0) result.failure ??= `Its process ended with ${signal ?? code}.`
-      else if (result.figures.length === 0) result.failure = 'Nothing was measured.'
+      else if (result.figures.length + result.notes.length === 0) result.failure = 'Nothing was measured.'
       if (result.failure !== undefined) console.log(`  BROKEN: ${result.failure}`)
       resolve({ ...result, took: Math.round(performance.now() - begun) })
     })
@@ -72,8 +72,7 @@ if (unknown.length > 0) {
   process.exit(2)
 }
 const { smoke } = values
-// With the command line comes all that it runs.
-prepare('packages/cli')
+prepare('benchmarks/tsconfig.build.json')
 const environment = {
   date: new Date().toISOString(),
   node: process.version,

@@ -75,6 +75,7 @@ export function withOpenFiles(command, openFiles) {
  */
 export function endWithUs(child) {
   const kill = () => child.kill('SIGKILL')
-  process.once('exit', kill)
+  // Before its folder is removed: until then it would write there.
+  process.prependOnceListener('exit', kill)
   child.once('exit', () => process.off('exit', kill))
 }
