@@ -14,13 +14,12 @@ import type { KeyRange } from './key-range.ts'
 import type { Location } from './location.ts'
 import { type CallOptions, Member, type WatchStream } from './member.ts'
 
-/** Milliseconds that one member has for one answer. */
-const tryTimeout = 2_000
-/**
- * Milliseconds for which an operation is tried again, elsewhere: an election takes one or two election timeouts, of 1 s by
- * default. With the last try, an operation takes 5 s at most.
- */
-const patience = 3_000
+/** Milliseconds for an operation, all tries together. */
+const longest = 5_000
+/** Milliseconds that a member has for an answer when there are others to ask. */
+const turn = 2_000
+/** Milliseconds after which no other try is begun: an election takes one or two election timeouts, of 1 s by default. */
+const patience = longest - turn
 /** Renewals that travel on one stream: a member does them one after the other. */
 const renewalsTogether = 500
 /** What one transaction may hold (`--max-txn-ops` of etcd, its default). */
@@ -74,12 +73,8 @@ export class Cluster {
     const { members } = location
     this.#clock = clock
     this.#names = members.join(', ')
-    this.#members = members.map((name) => new Member(name, location, clock, tryTimeout))
+    this.#members = members.map((name) => new Member(name, location, clock, turn))
     this.#at = Math.floor(Math.random() * members.length)
-  }
-
-  get closed(): boolean {
-    return this.#closed
   }
 
   /** Throws `closed`. */
@@ -191,7 +186,9 @@ export class Cluster {
       this.open()
       const member = this.#members[this.#at]!
       try {
-        const answer = await work(member, { deadline: this.#clock.date() + tryTimeout })
+        const left = longest - (this.#clock.now() - begun)
+        const time = this.#members.length === 1 ? left : Math.min(left, turn)
+        const answer = await work(member, { deadline: this.#clock.date() + time })
         return { answer, repeated: tries > 1 }
       } catch (error) {
         if (isSignedOut(error)) member.forgetToken()
@@ -230,7 +227,8 @@ function isSignedOut(error: unknown): boolean {
   return /invalid auth token|revision of auth store is old/.test(String(error))
 }
 
-function isAway(error: unknown): boolean {
+/** Nothing was answered, or nothing can be: another member, or another time, may do better. */
+export function isAway(error: unknown): boolean {
   return error instanceof Error && isRecoverableError(error)
 }
 

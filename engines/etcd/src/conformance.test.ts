@@ -1,4 +1,4 @@
-import { describeEngine, type Harness, realTime } from '@seamark/conformance'
+import { describeEngine, realTime } from '@seamark/conformance'
 import { afterAll, beforeAll } from 'vitest'
 import { engineTests } from '../../../test/servers/engine-tests.ts'
 import { type EtcdServer, etcdServer } from '../../../test/servers/etcd.ts'
@@ -14,24 +14,19 @@ engineTests('etcd', () => {
   })
   afterAll(() => server?.[Symbol.asyncDispose]())
 
-  /** The server's election timeout is 500 ms: it grants 1 s. */
-  function harness(query: string): Harness {
-    return {
-      terms: { minimumTtl: 1_000, lateness: 1_000 },
-      async setup() {
-        const way = await line(server.port)
-        const url = `etcd://127.0.0.1:${way.port}/world${++worlds}${query}`
-        return {
-          time: realTime(),
-          open: () => etcd(url),
-          disconnect: async () => way.cut(),
-          crash: () => server.restart(),
-          [Symbol.asyncDispose]: () => way[Symbol.asyncDispose](),
-        }
-      },
-    }
-  }
-
-  describeEngine('the etcd engine', harness(''))
-  describeEngine("the etcd engine in gRPC's naming format", harness('?format=grpc'))
+  describeEngine('the etcd engine', {
+    // The server's election timeout is 500 ms: it grants 1 s.
+    terms: { minimumTtl: 1_000, lateness: 1_000 },
+    async setup() {
+      const way = await line(server.port)
+      const url = `etcd://127.0.0.1:${way.port}/world${++worlds}`
+      return {
+        time: realTime(),
+        open: () => etcd(url),
+        disconnect: async () => way.cut(),
+        crash: () => server.restart(),
+        [Symbol.asyncDispose]: () => way[Symbol.asyncDispose](),
+      }
+    },
+  })
 })

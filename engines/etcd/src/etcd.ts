@@ -18,7 +18,7 @@ import {
   systemClock,
   type Terms,
 } from '@seamark/core'
-import { Cluster, isLeaseLost, isRefused } from './cluster.ts'
+import { Cluster, isAway, isLeaseLost, isRefused } from './cluster.ts'
 import { EtcdLease, type LeaseHost } from './etcd-lease.ts'
 import { Gate } from './gate.ts'
 import { grpcFormat } from './grpc-format.ts'
@@ -38,7 +38,7 @@ export interface EtcdOptions {
 }
 
 /** Operations that are under way at a time: a crowd waits here, and not in etcd, where its deadlines would pass. */
-const mostOperations = 256
+const mostOperations = 64
 
 /**
  * The engine that is an etcd cluster (3.4 or newer): `etcd://host:2379,host,…/prefix`. A cluster that is away is no error
@@ -69,7 +69,7 @@ class EtcdEngine implements Engine, LeaseHost {
   readonly #leases: Leases
   readonly #registrations: Registrations
   readonly #watching: Watching
-  readonly #gate = new Gate(mostOperations)
+  readonly #gate = new Gate(mostOperations, (error) => isAway(Object(error).cause))
   readonly #closing = new AbortController()
   /** Leases whose `lost` somebody listens to, by token. */
   readonly #listened = new Map<string, EtcdLease>()

@@ -1,30 +1,27 @@
-import { isSeamarkError } from '@seamark/core'
-
 interface Waiting {
   resolve(): void
   reject(error: unknown): void
 }
 
-/**
- * Lets so many through at a time; the others wait, in order. What turns out to be unavailable for one of them is so for all
- * who wait.
- */
+/** Lets so many through at a time; the others wait, in order. A failure may be one for all who wait. */
 export class Gate {
+  readonly #isForAll: (error: unknown) => boolean
   readonly #waiting = new Set<Waiting>()
   #free: number
 
-  constructor(most: number) {
+  constructor(most: number, isForAll: (error: unknown) => boolean) {
     this.#free = most
+    this.#isForAll = isForAll
   }
 
-  /** Throws what `work` throws, and `engine_unavailable` that another did. */
+  /** Throws what `work` throws, or what another threw that is for all. */
   async pass<T>(work: () => Promise<T>): Promise<T> {
     if (this.#free > 0) this.#free--
     else await new Promise<void>((resolve, reject) => this.#waiting.add({ resolve, reject }))
     try {
       return await work()
     } catch (error) {
-      if (isSeamarkError(error, 'engine_unavailable') || isSeamarkError(error, 'closed')) this.#dismiss(error)
+      if (this.#isForAll(error)) this.#dismiss(error)
       throw error
     } finally {
       this.#next()

@@ -114,11 +114,20 @@ export class Member {
 
 /** Lets us at the driver's connections. */
 class Client extends Etcd3 {
-  connected<T>(
+  async connected<T>(
     service: Parameters<Exec>[0],
     work: (connection: { client: unknown; metadata: Metadata }) => Promise<T> | T,
   ): Promise<T> {
-    return this.pool.withConnection(service, work)
+    // The driver closes all its connections when one call fails: here they stay, and mend themselves.
+    const outcome = await this.pool.withConnection(service, async (connection) => {
+      try {
+        return { answer: await work(connection) }
+      } catch (error) {
+        return { error }
+      }
+    })
+    if ('error' in outcome) throw outcome.error
+    return outcome.answer
   }
 }
 

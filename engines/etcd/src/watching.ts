@@ -29,55 +29,60 @@ export async function* watching(
   services: readonly ServiceKey[] | undefined,
   signal: AbortSignal,
 ): AsyncGenerator<Batch> {
-  const { cluster, clock, format, skipped } = world
+  const { cluster, format, skipped } = world
   const ranges = format.ranges(services)
   const range = span(ranges)
-  const backoff = new Backoff({ first: 50, most: 1_000 })
-  let failures = 0
   while (!signal.aborted) {
     const view = new View(format, skipped, services)
     const listed = await unlessAborted(list(cluster, ranges, view), signal)
     if (listed === undefined) return
     const reset = view.reset(revisionOf(listed))
-    if (range === undefined) {
+    if (range !== undefined) yield* following(world, range, view, listed, reset, signal)
+    else {
       yield reset
-      return await aborted(signal)
+      await aborted(signal)
     }
-    let first: Batch | undefined = reset
-    let continuous = true
-    while (continuous && !signal.aborted) {
-      const feed = new Feed(cluster, clock, range, view.revision + 1)
-      const close = () => feed.close()
-      signal.addEventListener('abort', close, { once: true })
-      try {
-        if (first !== undefined) yield first
-        first = undefined
-        for (let over = false; !over; ) {
-          const news = await feed.take()
-          if (news === undefined) return
-          if (news === 'overflow' || news.type === 'compacted') {
-            over = true
-            continuous = false
-          } else if (news.type === 'lost') {
-            over = true
-            if (++failures > mostFailures) throw cluster.unavailable(news.error)
-          } else {
-            failures = 0
-            backoff.reset()
-            const batch = news.type === 'events' ? view.apply(news.events) : undefined
-            if (batch !== undefined) yield batch
-          }
+  }
+}
+
+/** Yields the reset, and what follows on it. Ends when only another listing helps. */
+async function* following(
+  { cluster, clock }: Watching,
+  range: KeyRange,
+  view: View,
+  listed: IResponseHeader,
+  reset: Batch,
+  signal: AbortSignal,
+): AsyncGenerator<Batch> {
+  const backoff = new Backoff({ first: 50, most: 1_000 })
+  let failures = 0
+  let first: Batch | undefined = reset
+  for (;;) {
+    const feed = new Feed(cluster, clock, range, view.revision + 1)
+    const close = () => feed.close()
+    signal.addEventListener('abort', close, { once: true })
+    try {
+      if (first !== undefined) yield first
+      first = undefined
+      for (;;) {
+        const news = await feed.take()
+        if (news === undefined || news === 'overflow' || news.type === 'compacted') return
+        if (news.type === 'lost') {
+          if (++failures > mostFailures) throw cluster.unavailable(news.error)
+          break
         }
-      } finally {
-        signal.removeEventListener('abort', close)
-        feed.close()
+        failures = 0
+        backoff.reset()
+        const batch = news.type === 'events' ? view.apply(news.events) : undefined
+        if (batch !== undefined) yield batch
       }
-      if (!continuous) break
-      await sleep(clock, backoff.next(), signal).catch(() => undefined)
-      const now = await unlessAborted(cluster.header(), signal)
-      if (now === undefined) return
-      continuous = follows(now, listed, view.revision)
+    } finally {
+      signal.removeEventListener('abort', close)
+      feed.close()
     }
+    await sleep(clock, backoff.next(), signal).catch(() => undefined)
+    const now = signal.aborted ? undefined : await unlessAborted(cluster.header(), signal)
+    if (now === undefined || !follows(now, listed, view.revision)) return
   }
 }
 
