@@ -62,15 +62,12 @@ async function measure(name, options) {
   const folder = join(options.directory, name)
   mkdirSync(folder)
   const server = await system.start(folder)
-  try {
-    options.note(`${name} ${versionOf(name)}, ${system.settings}`)
-    const [owner, reader] = await Promise.all([open(server.url), open(server.url)])
-    const bare = await system.connect(server.url)
-    await compare({ name, driver: system.driver, owner, reader, bare }, options)
-    await Promise.all([owner[Symbol.asyncDispose](), reader[Symbol.asyncDispose](), bare.close()])
-  } finally {
-    await server.close()
-  }
+  options.note(`${name} ${versionOf(name)}, ${system.settings}`)
+  const [owner, reader] = await Promise.all([open(server.url), open(server.url)])
+  const bare = await system.connect(server.url)
+  await compare({ name, driver: system.driver, owner, reader, bare }, options)
+  await Promise.all([owner[Symbol.asyncDispose](), reader[Symbol.asyncDispose](), bare.close()])
+  await server.close()
 }
 
 /**

@@ -53,6 +53,8 @@ export default {
 
   async connect(url) {
     const pool = new pg.Pool({ connectionString: url })
+    // Its end does not wait for its connections', which the server may end first. While in use, queries tell.
+    pool.on('error', () => {})
     await pool.query('CREATE TABLE bare (key text PRIMARY KEY, value text, expires timestamptz)')
     const listener = new pg.Client({ connectionString: url })
     await listener.connect()
