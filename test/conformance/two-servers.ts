@@ -1,10 +1,12 @@
 import { http } from '@seamark/client'
-import { describeEngine, realTime } from '@seamark/conformance'
-import type { Engine, Terms } from '@seamark/core'
+import { describeEngine, realTime, type Skip } from '@seamark/conformance'
+import type { Batch, Engine, Terms } from '@seamark/core'
 import { type Server, server } from '@seamark/server'
 import { line } from '../servers/line.ts'
 
 export interface SharedEngine {
+  /** What its own run shows and this one would take too long for. */
+  readonly skip?: readonly Skip[]
   /** As in "two Seamark servers over …". */
   readonly name: string
   /** The engine's own. */
@@ -17,7 +19,7 @@ export interface SharedEngine {
  * Two Seamark servers over one engine are one registry: the suite's handles lead to the one and the other by turns, each
  * over a connection that can be cut.
  */
-export function describeTwoServers({ name, terms, open }: SharedEngine): void {
+export function describeTwoServers({ name, terms, open, skip = [] }: SharedEngine): void {
   let worlds = 0
   describeEngine(`two Seamark servers over ${name}`, {
     // Half a second for the network on top: what the client adds to what the server says.
@@ -52,12 +54,29 @@ export function describeTwoServers({ name, terms, open }: SharedEngine): void {
 
       await start()
       let opened = 0
+
+      /**
+       * A server may be behind the other by moments, as it may be behind the engine. The suite reads from one handle what it
+       * wrote through another: such a read waits until its server is as far as the others are.
+       */
+      async function* caughtUp(at: number, batches: AsyncIterable<Batch>): AsyncGenerator<Batch> {
+        const furthest = Math.max(...running.map(({ server }) => server.catalog.revision))
+        // A server that is being killed has nothing to catch up with.
+        await running[at]!.server.catalog.reached(furthest, AbortSignal.timeout(5_000)).catch(() => {})
+        yield* batches
+      }
+
       return {
         time: realTime(),
         async open() {
-          const engine = http(ways[opened++ % 2]!.url)
+          const at = opened++ % 2
+          const engine = http(ways[at]!.url)
           await engine.contact()
-          return engine
+          const { watch, watchAll } = engine
+          return Object.assign(engine, {
+            watch: (...asked: Parameters<typeof watch>) => caughtUp(at, watch.apply(engine, asked)),
+            watchAll: (...asked: Parameters<typeof watchAll>) => caughtUp(at, watchAll.apply(engine, asked)),
+          })
         },
         async disconnect() {
           for (const way of ways) way.cut()
@@ -77,6 +96,7 @@ export function describeTwoServers({ name, terms, open }: SharedEngine): void {
         reason: 'an id names one instance in a namespace of a Seamark server: that is id_taken',
         tests: ['the same id in two services of a namespace is two instances'],
       },
+      ...skip,
     ],
   })
 }

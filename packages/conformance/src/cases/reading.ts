@@ -278,6 +278,7 @@ export const reading: Cases<SourceTrial> = {
     const source = await trial.open()
     await trial.publish(...ids(300))
     const following = trial.follow(source, [trial.service], { persistent: true })
+    await following.until('all of them', ({ entries }) => entries.size === 300)
     for (let round = 0; round < 30; round++) {
       await trial.disconnect()
       // Breaks at different moments of the reading.
