@@ -9,9 +9,11 @@ import {
   type Instance,
   type InstanceKey,
   type Lease,
+  type LeaseHost,
   leaseLost,
   type Notify,
   type RegisterOptions,
+  RemoteLease,
   type Revision,
   SeamarkError,
   type ServiceKey,
@@ -19,7 +21,6 @@ import {
   type Terms,
 } from '@seamark/core'
 import { Cluster, isAway, isLeaseLost, isRefused } from './cluster.ts'
-import { EtcdLease, type LeaseHost } from './etcd-lease.ts'
 import { Gate } from './gate.ts'
 import { grpcFormat } from './grpc-format.ts'
 import { Leases } from './leases.ts'
@@ -72,7 +73,7 @@ class EtcdEngine implements Engine, LeaseHost {
   readonly #gate = new Gate(mostOperations, (error) => isAway(Object(error).cause))
   readonly #closing = new AbortController()
   /** Leases whose `lost` somebody listens to, by token. */
-  readonly #listened = new Map<string, EtcdLease>()
+  readonly #listened = new Map<string, RemoteLease>()
 
   constructor(place: Location, clock: Clock, notify: Notify) {
     const cluster = new Cluster(place, clock)
@@ -137,7 +138,7 @@ class EtcdEngine implements Engine, LeaseHost {
       const revision = await this.#registrations.put(instance, token, ttl)
       // On a busy etcd, it may have taken as long as a short lease.
       if (ttl !== undefined && this.#clock.now() - begun > ttl / 4) await this.#cluster.keepAlive([lease])
-      return new EtcdLease(this, { key: instance, token: text, ttl, revision })
+      return new RemoteLease(this, { key: instance, token: text, ttl, revision })
     } catch (error) {
       this.#leases.revoke(lease)
       throw this.#cluster.unavailable(error)
@@ -150,7 +151,7 @@ class EtcdEngine implements Engine, LeaseHost {
       const found = parsed && (await this.#leases.find(parsed))
       if (found === undefined) throw this.#lost(token)
       const { record, revision } = found
-      return new EtcdLease(this, { key: record, token, ttl: record.ttl, revision })
+      return new RemoteLease(this, { key: record, token, ttl: record.ttl, revision })
     })
   }
 
@@ -212,7 +213,7 @@ class EtcdEngine implements Engine, LeaseHost {
     }
   }
 
-  listening(lease: EtcdLease): void {
+  listening(lease: RemoteLease): void {
     this.#listened.set(lease.token, lease)
   }
 

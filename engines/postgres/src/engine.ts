@@ -13,10 +13,12 @@ import {
   type InstanceKey,
   isSeamarkError,
   type Lease,
+  type LeaseHost,
   leaseLost,
   type Notify,
   passing,
   type RegisterOptions,
+  RemoteLease,
   type Revision,
   reported,
   SeamarkError,
@@ -29,7 +31,6 @@ import { Database } from './database.ts'
 import { closed, isMissing, unavailable } from './failure.ts'
 import { ledgerEnd, ledgerOf } from './ledger-time.ts'
 import type { Location } from './location.ts'
-import { type LeaseHost, PostgresLease } from './postgres-lease.ts'
 import { Reader } from './reader.ts'
 import { prepare } from './schema.ts'
 import { Sweeper } from './sweeper.ts'
@@ -64,7 +65,7 @@ export class PostgresEngine implements Engine, LeaseHost {
   readonly #renewText: string
   readonly #resumeText: string
   /** Of leases whose loss somebody listens to. */
-  readonly #listening = new Map<string, Set<PostgresLease>>()
+  readonly #listening = new Map<string, Set<RemoteLease>>()
   #prepared: Promise<void> | undefined
   #closed: Promise<void> | undefined
 
@@ -130,7 +131,7 @@ export class PostgresEngine implements Engine, LeaseHost {
       weight: JSON.stringify(instance).length,
       evaluate: (draft) => draft.register(instance, digest(token), ttl),
     })
-    return new PostgresLease(this, { key: instance, token, ttl, revision })
+    return new RemoteLease(this, { key: instance, token, ttl, revision })
   }
 
   async resume(token: string): Promise<Lease> {
@@ -140,7 +141,7 @@ export class PostgresEngine implements Engine, LeaseHost {
       : []
     if (row === undefined) throw leaseLost('no such lease')
     const { namespace, service, id, modified, ttl } = row
-    return new PostgresLease(this, {
+    return new RemoteLease(this, {
       key: { namespace, service, id },
       token,
       ttl: ttl ?? undefined,
@@ -265,7 +266,7 @@ export class PostgresEngine implements Engine, LeaseHost {
     }
   }
 
-  listening(lease: PostgresLease): void {
+  listening(lease: RemoteLease): void {
     const leases = this.#listening.get(lease.token)
     if (leases === undefined) this.#listening.set(lease.token, new Set([lease]))
     else leases.add(lease)

@@ -13,10 +13,12 @@ import {
   type Instance,
   type InstanceKey,
   type Lease,
+  type LeaseHost,
   leaseLost,
   type Notify,
   passing,
   type RegisterOptions,
+  RemoteLease,
   type Revision,
   registeredHealth,
   reported,
@@ -29,7 +31,6 @@ import { Connections } from './connections.ts'
 import { claimName, escaped, instanceName, named } from './names.ts'
 import { nonce } from './nonce.ts'
 import { healthText, Records } from './record.ts'
-import { type LeaseHost, RedisLease } from './redis-lease.ts'
 import { redisUrl } from './redis-url.ts'
 import { redisWatch } from './redis-watch.ts'
 import * as scripts from './scripts.ts'
@@ -80,7 +81,7 @@ class RedisEngine implements Engine, LeaseHost {
   readonly #records: Records
   readonly #sweeper: Sweeper
   /** Leases whose `lost` somebody listens to, by token. */
-  readonly #listened = new Map<string, RedisLease>()
+  readonly #listened = new Map<string, RemoteLease>()
 
   constructor(url: string, { clock = systemClock, notify = () => {} }: RedisOptions) {
     this.#clock = clock
@@ -132,7 +133,7 @@ class RedisEngine implements Engine, LeaseHost {
       const args = [name, json, before, healthText(health), ttl ?? 0, digest(token), nonce()]
       const [done, answer] = (await this.#run(scripts.register, args)) as [number, string]
       if (done === 1)
-        return new RedisLease(this, {
+        return new RemoteLease(this, {
           key: Object.freeze({ namespace, service, id }),
           token,
           ttl,
@@ -147,7 +148,7 @@ class RedisEngine implements Engine, LeaseHost {
     const what = answer === null ? undefined : named(answer[0])
     if (answer === null || what?.kind !== 'instance') throw leaseLost('no such lease')
     const [, ttl, revisions] = answer
-    return new RedisLease(this, {
+    return new RemoteLease(this, {
       key: Object.freeze(what.key),
       token,
       ttl: ttl === '0' ? undefined : Number(ttl),
@@ -217,7 +218,7 @@ class RedisEngine implements Engine, LeaseHost {
     }
   }
 
-  listening(lease: RedisLease): void {
+  listening(lease: RemoteLease): void {
     this.#listened.set(lease.token, lease)
   }
 

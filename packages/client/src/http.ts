@@ -10,15 +10,16 @@ import {
   type InstanceKey,
   isSeamarkError,
   type Lease,
+  type LeaseHost,
   leaseLost,
   type RegisterOptions,
+  RemoteLease,
   type Revision,
   type ServiceKey,
   systemClock,
   type Terms,
 } from '@seamark/core'
 import { carefulTerms } from './deferred-engine.ts'
-import { HttpLease, type LeaseHost } from './http-lease.ts'
 import { httpWatch } from './http-watch.ts'
 import { Renewals } from './renewals.ts'
 import { Transport, type TransportOptions } from './transport.ts'
@@ -52,7 +53,7 @@ export class HttpEngine implements Engine {
   readonly #clock: Clock
   readonly #host: LeaseHost
   /** Leases whose `lost` somebody listens to, by token. */
-  readonly #listened = new Map<string, HttpLease>()
+  readonly #listened = new Map<string, RemoteLease>()
   #terms: Terms | undefined
 
   constructor(urls: string | readonly string[], options: HttpOptions) {
@@ -61,7 +62,7 @@ export class HttpEngine implements Engine {
     // An answer that takes longer leaves no time to ask another server within the TTL.
     const renewals = new Renewals((tokens, ttl) => this.#renew(tokens, Math.max(shortestRenewal, ttl / 4)))
     this.#host = {
-      renew: (lease) => renewals.renew(lease),
+      renew: async (_, lease) => [await renewals.renew(lease)],
       release: (token) => this.release(token),
       listening: (lease) => this.#listened.set(lease.token, lease),
     }
@@ -115,7 +116,7 @@ export class HttpEngine implements Engine {
     if (this.#terms === undefined) this.contact().catch(ignored)
     const key = Object.freeze({ namespace, service, id })
     const { lease, revision } = answer
-    return new HttpLease(this.#host, { key, token: lease.token, ttl: lease.ttl ?? undefined, revision })
+    return new RemoteLease(this.#host, { key, token: lease.token, ttl: lease.ttl ?? undefined, revision })
   }
 
   async resume(token: string): Promise<Lease> {
@@ -125,7 +126,7 @@ export class HttpEngine implements Engine {
       ttl: number | null
       revision: Revision
     }>({ method: 'POST', path: '/api/v1/leases/resume', body: { token }, repeatable: true })
-    return new HttpLease(this.#host, { key: Object.freeze(key), token, ttl: ttl ?? undefined, revision })
+    return new RemoteLease(this.#host, { key: Object.freeze(key), token, ttl: ttl ?? undefined, revision })
   }
 
   async renew(tokens: readonly string[]): Promise<readonly boolean[]> {

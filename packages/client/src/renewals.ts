@@ -1,7 +1,7 @@
-import type { HttpLease } from './http-lease.ts'
+import type { RemoteLease } from '@seamark/core'
 
 interface Pending {
-  readonly lease: HttpLease
+  readonly lease: RemoteLease
   readonly resolve: (held: boolean) => void
   readonly reject: (error: unknown) => void
 }
@@ -15,7 +15,7 @@ export class Renewals {
     this.#send = send
   }
 
-  renew(lease: HttpLease): Promise<boolean> {
+  renew(lease: RemoteLease): Promise<boolean> {
     return new Promise((resolve, reject) => {
       if (this.#pending.push({ lease, resolve, reject }) === 1) setImmediate(() => this.#flush())
     })

@@ -60,7 +60,7 @@ const homecoming = 30_000
 
 /** The server's own words for "ask another one", and those of them that promise that nothing was changed. */
 const elsewhere: ReadonlySet<ErrorCode> = new Set(['engine_unavailable', 'draining', 'timeout', 'too_many'])
-const unchanged: ReadonlySet<ErrorCode> = new Set(['engine_unavailable', 'draining', 'too_many'])
+const unchanged: ReadonlySet<ErrorCode> = new Set(['draining', 'too_many'])
 
 /**
  * Requests to one Seamark server out of several. Each client puts the servers in an order of its own, at random, and

@@ -31,7 +31,7 @@ export const errorCodes = {
   },
   engine_unavailable: {
     status: 503,
-    meaning: 'The engine cannot be reached, or cannot write: nothing was changed.',
+    meaning: 'The engine cannot be reached, or did not confirm the write: it may still be carried out.',
   },
   draining: { status: 503, meaning: 'The server is shutting down: ask another one.' },
   timeout: { status: 504, meaning: 'What was waited for did not happen in time.' },

@@ -1,13 +1,17 @@
-import { type InstanceKey, type Lease, leaseLost, type Revision, type SeamarkError } from '@seamark/core'
+import { leaseLost, type SeamarkError } from './errors.ts'
+import type { InstanceKey } from './names.ts'
+import type { Lease, Revision } from './ports.ts'
 
-/** What leases need of their engine. */
+/** What leases need of the handle that they came from. */
 export interface LeaseHost {
-  renew(tokens: readonly string[]): Promise<readonly boolean[]>
+  /** As `Registry.renew`; `lease` is the one that asks. */
+  renew(tokens: readonly string[], lease: RemoteLease): Promise<readonly boolean[]>
   release(token: string): Promise<Revision | undefined>
-  /** Somebody wants to know when the lease is lost. */
-  listening(lease: RedisLease): void
+  /** Somebody listens to `lost`: tell this lease also what others learn about its token. */
+  listening(lease: RemoteLease): void
 }
 
+/** What a lease is made of. */
 export interface LeaseFacts {
   readonly key: InstanceKey
   readonly token: string
@@ -15,24 +19,25 @@ export interface LeaseFacts {
   readonly revision: Revision
 }
 
-export class RedisLease implements Lease {
+/** A lease of a registry that is elsewhere: what became of it is only known once somebody asked. */
+export class RemoteLease implements Lease {
   readonly key: InstanceKey
   readonly token: string
   readonly ttl: number | undefined
   readonly revision: Revision
   readonly #host: LeaseHost
   #loss: SeamarkError | undefined
-  /** Only made when somebody asks for the signal. */
   #controller: AbortController | undefined
 
-  constructor(host: LeaseHost, { key, token, ttl, revision }: LeaseFacts) {
+  constructor(host: LeaseHost, { key: { namespace, service, id }, token, ttl, revision }: LeaseFacts) {
     this.#host = host
-    this.key = key
+    this.key = Object.freeze({ namespace, service, id })
     this.token = token
     this.ttl = ttl
     this.revision = revision
   }
 
+  /** Made on first use: an AbortController weighs more than the rest of a lease. */
   get lost(): AbortSignal {
     if (this.#controller === undefined) {
       this.#controller = new AbortController()
@@ -44,8 +49,8 @@ export class RedisLease implements Lease {
 
   async renew(): Promise<void> {
     if (this.#loss !== undefined) throw this.#loss
-    const [held] = await this.#host.renew([this.token])
-    if (!held) throw this.lose('it expired, was superseded or revoked, or Redis lost its data')
+    const [held] = await this.#host.renew([this.token], this)
+    if (!held) throw this.lose('it expired, was superseded or was revoked')
   }
 
   /** Notes the loss; answers the error that says so. */
@@ -56,6 +61,8 @@ export class RedisLease implements Lease {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#loss === undefined) await this.#host.release(this.token)
+    if (this.#loss !== undefined) return
+    await this.#host.release(this.token)
+    this.lose('it was released')
   }
 }
