@@ -19,7 +19,8 @@ describe('the tree', () => {
     })
     const { host } = new URL(configured.trim())
     const naming = texts.filter(
-      ({ text }) => text.includes(host) || /\bregistry\.(?:npmjs|yarnpkg)\b/.test(text),
+      ({ text }) =>
+        text.includes(host) || /\bregistry\.(?:npmjs|yarnpkg)\b|\bnpmjs\.(?:com|org)\b/.test(text),
     )
     expect(naming.map(({ file }) => file)).toEqual([])
   })
