@@ -70,7 +70,7 @@ class Held implements Registration, Dated {
 }
 
 /** One service's part of the truth. Never empty for longer than a write. */
-interface Room {
+interface Shelf {
   readonly key: ServiceKey
   readonly held: Map<string, Held>
   readonly holders: Map<string, Holder>
@@ -115,7 +115,7 @@ class Embedded implements Engine {
   readonly #journal: Journal | undefined
   readonly #notify: Notify
   readonly #ledger: Ledger<Held>
-  readonly #rooms = new Map<string, Room>()
+  readonly #shelves = new Map<string, Shelf>()
   readonly #tokens = new Map<string, Held>()
   readonly #watchers = new Set<Watcher>()
   #revision: Revision = 0
@@ -139,21 +139,21 @@ class Embedded implements Engine {
     for (const { entry, token, ttl } of registrations) {
       const held = new Held(entry, token, ttl)
       const id = serviceId(entry.instance)
-      const room = this.#rooms.get(id) ?? emptyRoom(entry.instance)
-      this.#rooms.set(id, room)
-      room.held.set(entry.instance.id, held)
+      const shelf = this.#shelves.get(id) ?? emptyShelf(entry.instance)
+      this.#shelves.set(id, shelf)
+      shelf.held.set(entry.instance.id, held)
       this.#tokens.set(token, held)
       if (held.leased) this.#ledger.add(held)
     }
-    for (const holder of holders) this.#rooms.get(serviceId(holder))?.holders.set(holder.name, holder)
+    for (const holder of holders) this.#shelves.get(serviceId(holder))?.holders.set(holder.name, holder)
   }
 
   async register(instance: Instance, options: RegisterOptions = {}): Promise<Lease> {
     const ttl = grantedTtl(options.ttl, this.terms)
     const held = await this.#write((transaction) => {
-      const room = this.#rooms.get(serviceId(instance)) ?? this.#build(transaction, instance)
-      const former = room.held.get(instance.id)
-      if (former !== undefined) this.#end(transaction, room, former, 'superseded by a newer registration')
+      const shelf = this.#shelves.get(serviceId(instance)) ?? this.#build(transaction, instance)
+      const former = shelf.held.get(instance.id)
+      if (former !== undefined) this.#end(transaction, shelf, former, 'superseded by a newer registration')
       const revision = this.#advance()
       const entry: Entry = Object.freeze({
         instance,
@@ -162,7 +162,7 @@ class Embedded implements Engine {
         modifiedRevision: revision,
       })
       const held = new Held(entry, token(), ttl)
-      this.#set(transaction, room.held, instance.id, held)
+      this.#set(transaction, shelf.held, instance.id, held)
       this.#set(transaction, this.#tokens, held.token, held)
       transaction.begun.push(held)
       transaction.writes.push({ type: 'put', registration: { entry, token: held.token, ttl } })
@@ -228,11 +228,11 @@ class Embedded implements Engine {
       const held = this.#tokens.get(lease.token)
       if (held === undefined) throw leaseLost('it cannot hold a claim')
       const { namespace, service, id } = held.entry.instance
-      const room = this.#room(held.entry.instance)
-      const present = room.holders.get(name)
+      const shelf = this.#shelf(held.entry.instance)
+      const present = shelf.holders.get(name)
       if (present !== undefined) return present.id === id ? present : undefined
       const holder: Holder = Object.freeze({ namespace, service, id, name, fence: this.#advance() })
-      this.#set(transaction, room.holders, name, holder)
+      this.#set(transaction, shelf.holders, name, holder)
       transaction.writes.push({ type: 'claim', holder })
       transaction.changes.push({ type: 'claim', holder })
       return holder
@@ -247,9 +247,9 @@ class Embedded implements Engine {
 
   #unclaim(holder: Holder): Promise<void> {
     return this.#write((transaction) => {
-      const room = this.#rooms.get(serviceId(holder))
-      if (room?.holders.get(holder.name)?.fence !== holder.fence) return
-      this.#releaseClaim(transaction, room, holder)
+      const shelf = this.#shelves.get(serviceId(holder))
+      if (shelf?.holders.get(holder.name)?.fence !== holder.fence) return
+      this.#releaseClaim(transaction, shelf, holder)
       this.#advance()
     })
   }
@@ -377,35 +377,35 @@ class Embedded implements Engine {
   }
 
   #reset(services: ReadonlySet<string> | undefined): Batch {
-    const rooms = services === undefined ? this.#rooms.values() : this.#roomsOf(services)
+    const shelves = services === undefined ? this.#shelves.values() : this.#shelvesOf(services)
     const entries: Entry[] = []
     const holders: Holder[] = []
-    for (const room of rooms) {
-      for (const { entry } of room.held.values()) entries.push(entry)
-      holders.push(...room.holders.values())
+    for (const shelf of shelves) {
+      for (const { entry } of shelf.held.values()) entries.push(entry)
+      holders.push(...shelf.holders.values())
     }
     return { revision: this.#revision, changes: [{ type: 'reset', entries, holders }] }
   }
 
-  #roomsOf(services: ReadonlySet<string>): Room[] {
-    return [...services].flatMap((service) => this.#rooms.get(service) ?? [])
+  #shelvesOf(services: ReadonlySet<string>): Shelf[] {
+    return [...services].flatMap((service) => this.#shelves.get(service) ?? [])
   }
 
   // The state, and changes to it that can be taken back.
 
-  #build(transaction: Transaction, key: ServiceKey): Room {
-    const room = emptyRoom(key)
-    this.#set(transaction, this.#rooms, serviceId(key), room)
-    return room
+  #build(transaction: Transaction, key: ServiceKey): Shelf {
+    const shelf = emptyShelf(key)
+    this.#set(transaction, this.#shelves, serviceId(key), shelf)
+    return shelf
   }
 
-  /** The room of a registration: it is there as long as the registration. */
-  #room(key: ServiceKey): Room {
-    return this.#rooms.get(serviceId(key))!
+  /** The shelf of a registration: it is there as long as the registration. */
+  #shelf(key: ServiceKey): Shelf {
+    return this.#shelves.get(serviceId(key))!
   }
 
   #find(key: InstanceKey): Held | undefined {
-    return this.#rooms.get(serviceId(key))?.held.get(key.id)
+    return this.#shelves.get(serviceId(key))?.held.get(key.id)
   }
 
   #lease(held: Held): Lease {
@@ -449,27 +449,27 @@ class Embedded implements Engine {
 
   #remove(transaction: Transaction, held: Held, why: string): Revision {
     const { namespace, service, id } = held.entry.instance
-    const room = this.#room(held.entry.instance)
-    this.#end(transaction, room, held, why)
-    this.#delete(transaction, room.held, id)
-    if (room.held.size === 0) this.#delete(transaction, this.#rooms, serviceId(room.key))
+    const shelf = this.#shelf(held.entry.instance)
+    this.#end(transaction, shelf, held, why)
+    this.#delete(transaction, shelf.held, id)
+    if (shelf.held.size === 0) this.#delete(transaction, this.#shelves, serviceId(shelf.key))
     const key = { namespace, service, id }
     transaction.writes.push({ type: 'delete', key })
     transaction.changes.push({ type: 'delete', key })
     return this.#advance()
   }
 
-  #end(transaction: Transaction, room: Room, held: Held, why: string): void {
+  #end(transaction: Transaction, shelf: Shelf, held: Held, why: string): void {
     const { id } = held.entry.instance
     this.#delete(transaction, this.#tokens, held.token)
-    for (const holder of room.holders.values())
-      if (holder.id === id) this.#releaseClaim(transaction, room, holder)
+    for (const holder of shelf.holders.values())
+      if (holder.id === id) this.#releaseClaim(transaction, shelf, holder)
     transaction.ended.push({ held, why })
   }
 
-  #releaseClaim(transaction: Transaction, room: Room, { namespace, service, name }: ClaimKey): void {
+  #releaseClaim(transaction: Transaction, shelf: Shelf, { namespace, service, name }: ClaimKey): void {
     const claim: ClaimKey = { namespace, service, name }
-    this.#delete(transaction, room.holders, name)
+    this.#delete(transaction, shelf.holders, name)
     transaction.writes.push({ type: 'release', claim })
     transaction.changes.push({ type: 'release', claim })
   }
@@ -510,7 +510,7 @@ class Embedded implements Engine {
   }
 }
 
-function emptyRoom({ namespace, service }: ServiceKey): Room {
+function emptyShelf({ namespace, service }: ServiceKey): Shelf {
   return { key: Object.freeze({ namespace, service }), held: new Map(), holders: new Map() }
 }
 
