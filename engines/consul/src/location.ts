@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import { milliseconds, SeamarkError } from '@seamark/core'
+import { milliseconds, queryParameters, SeamarkError } from '@seamark/core'
 
 /** Where Consul's agent is, and where in Consul the registry. */
 export interface Location {
@@ -51,7 +51,7 @@ export function location(url: string): Location {
   const [, name, port = String(defaultPort)] = host.exec(authority) ?? []
   if (name === undefined) throw wrong(`"${authority}" is not a host, or a host and a port`)
   if (Number(port) < 1 || Number(port) > 65_535) throw wrong(`"${authority}" has a port that is none`)
-  const given = queryParameters(query)
+  const given = queryParameters(query, parameters, wrong, ['tls'])
   const tls = security(given, scheme === 'consuls')
   const prefix = prefixOf(path)
   return {
@@ -89,19 +89,6 @@ function sessionTtlMin(text: string | undefined): number {
   }
   if (ms < 1) throw wrong('session-ttl-min must be more than 0')
   return ms
-}
-
-function queryParameters(query: string): Given {
-  const given: Given = {}
-  for (const [name, value] of new URLSearchParams(query)) {
-    const known = parameters.find((parameter) => parameter === name)
-    if (known === undefined)
-      throw wrong(`"${name}" is no parameter of it; there are ${parameters.join(', ')}`)
-    if (given[known] !== undefined) throw wrong(`${name} is there twice`)
-    if (value === '' && known !== 'tls') throw wrong(`${name} is empty`)
-    given[known] = value
-  }
-  return given
 }
 
 function security({ tls, ca, cert, key }: Given, byScheme: boolean): Location['tls'] {

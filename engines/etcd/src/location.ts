@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import { SeamarkError } from '@seamark/core'
+import { queryParameters, SeamarkError } from '@seamark/core'
 
 /** Where etcd is, and where in it the registry. */
 export interface Location {
@@ -40,7 +40,7 @@ export function location(url: string): Location {
     throw wrong(
       'it must look like etcd://host:2379,host:2379/prefix, with "@" and "/" in a password, and "@" in a prefix, as %40 and %2F',
     )
-  const given = queryParameters(query)
+  const given = queryParameters(query, parameters, wrong)
   const format = given.format ?? 'seamark'
   if (format !== 'seamark' && format !== 'grpc') throw wrong('format must be seamark or grpc')
   const tls = security(given)
@@ -77,19 +77,6 @@ function credentials(text: string): { name: string; password: string } {
     name: decoded(text.slice(0, at), 'the user'),
     password: decoded(text.slice(at + 1), 'the password'),
   }
-}
-
-function queryParameters(query: string): Partial<Record<Parameter, string>> {
-  const given: Partial<Record<Parameter, string>> = {}
-  for (const [name, value] of new URLSearchParams(query)) {
-    const known = parameters.find((parameter) => parameter === name)
-    if (known === undefined)
-      throw wrong(`"${name}" is no parameter of it; there are ${parameters.join(', ')}`)
-    if (given[known] !== undefined) throw wrong(`${name} is there twice`)
-    if (value === '') throw wrong(`${name} is empty`)
-    given[known] = value
-  }
-  return given
 }
 
 function security({ tls, ca, cert, key }: Partial<Record<Parameter, string>>): Location['tls'] {

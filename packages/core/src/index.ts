@@ -85,6 +85,7 @@ export type {
   Terms,
 } from './ports.ts'
 export { publicUrl } from './public-url.ts'
+export { queryParameters } from './query-parameters.ts'
 export { type LeaseFacts, type LeaseHost, RemoteLease } from './remote-lease.ts'
 export { rendezvous } from './rendezvous.ts'
 export { healthy, type Selection, select, versionRange } from './selection.ts'

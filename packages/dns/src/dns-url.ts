@@ -1,4 +1,4 @@
-import { SeamarkError } from '@seamark/core'
+import { queryParameters, SeamarkError } from '@seamark/core'
 import type { ResolverAddress } from './resolver.ts'
 
 /** What a URL says. */
@@ -15,7 +15,6 @@ export interface DnsUrl {
 }
 
 const parameters = ['srv', 'scheme', 'port', 'minTtl', 'maxTtl', 'timeout', 'transport'] as const
-type Parameter = (typeof parameters)[number]
 
 const shape = /^dns:\/\/([^/?#]*)(?:\/([^?#]*))?(?:\?([^#]*))?$/
 const defaultPort = 53
@@ -30,7 +29,7 @@ export function dnsUrl(url: string): DnsUrl {
     throw wrong('it must look like dns://10.0.0.2/local, or dns:///local for the servers of this machine')
   const name = decoded(path).replace(/\/$/, '')
   if (name.includes('/')) throw wrong(`its path "/${path}" has more than one part`)
-  const { port, ...rest } = given(query)
+  const { port, ...rest } = queryParameters(query, parameters, wrong)
   if (port !== undefined && !/^\d{1,5}$/.test(port)) throw wrong('port must be a number')
   return {
     resolvers: hosts === '' ? [] : hosts.split(','),
@@ -54,19 +53,6 @@ export function resolverAddress(text: string): ResolverAddress {
       `"${text}" is no DNS server: write a host, or a host and a port, such as 10.0.0.2 or [::1]:5353`,
     )
   return { host, port: Number(port) }
-}
-
-function given(query: string): Partial<Record<Parameter, string>> {
-  const given: Partial<Record<Parameter, string>> = {}
-  for (const [name, value] of new URLSearchParams(query)) {
-    const known = parameters.find((parameter) => parameter === name)
-    if (known === undefined)
-      throw wrong(`"${name}" is no parameter of it; there are ${parameters.join(', ')}`)
-    if (given[known] !== undefined) throw wrong(`${name} is there twice`)
-    if (value === '') throw wrong(`${name} is empty`)
-    given[known] = value
-  }
-  return given
 }
 
 function decoded(text: string): string {
