@@ -75,6 +75,9 @@ export type {
   Engine,
   Entry,
   Holder,
+  Item,
+  ItemBatch,
+  ItemChange,
   Lease,
   Notice,
   Notify,
@@ -82,7 +85,9 @@ export type {
   Registry,
   Revision,
   Source,
+  Store,
   Terms,
+  WriteOperation,
 } from './ports.ts'
 export { publicUrl } from './public-url.ts'
 export { queryParameters } from './query-parameters.ts'
@@ -90,6 +95,7 @@ export { type LeaseFacts, type LeaseHost, RemoteLease } from './remote-lease.ts'
 export { rendezvous } from './rendezvous.ts'
 export { healthy, type Selection, select, versionRange } from './selection.ts'
 export type { Snapshot } from './snapshot.ts'
+export { checkPrefix, checkWrite } from './store.ts'
 export { storedInstance } from './stored.ts'
 export { token } from './token.ts'
 export { Wakeups } from './wakeups.ts'

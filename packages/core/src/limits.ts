@@ -25,6 +25,12 @@ export const limits = {
   outputBytes: 4_096,
   /** Check results in one health: the instance's own checks, maintenance, and what outside checkers report. */
   checkResults: 32,
+  /** Bytes of UTF-8 in the key of an item. */
+  itemKeyBytes: 1_024,
+  /** Bytes in the values of one write. Consul's values have at most 512 KiB; what its face notes beside them comes on top. */
+  writeBytes: 525_312,
+  /** Operations in one write; as many as in a transaction of Consul. */
+  writeOperations: 64,
   /** Milliseconds; a lease may be asked for at most a day, as Consul's sessions. */
   ttl: 86_400_000,
 } as const

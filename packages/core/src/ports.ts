@@ -112,8 +112,51 @@ export interface Registry extends AsyncDisposable {
   claim(name: string, lease: Lease): Promise<Claim | undefined>
 }
 
+/** A small value beside the registry, for faces whose own model has to remember more than instances. Frozen. */
+export interface Item {
+  readonly key: string
+  readonly value: Uint8Array
+  readonly createdRevision: Revision
+  readonly modifiedRevision: Revision
+}
+
+/** `at` compares: the item's `modifiedRevision` before the write must be that; 0: there must be no item. */
+export type WriteOperation =
+  | { readonly type: 'put'; readonly key: string; readonly value: Uint8Array; readonly at?: Revision }
+  /** Removes the item, if there is one. */
+  | { readonly type: 'delete'; readonly key: string; readonly at?: Revision }
+  /** Only compares. */
+  | { readonly type: 'check'; readonly key: string; readonly at: Revision }
+
+export type ItemChange =
+  /** Replaces everything under the watched prefix. */
+  | { readonly type: 'reset'; readonly items: readonly Item[] }
+  | { readonly type: 'put'; readonly item: Item }
+  | { readonly type: 'delete'; readonly key: string }
+
+/** Changes that became true together, and the engine's revision once they are applied. */
+export interface ItemBatch {
+  readonly revision: Revision
+  readonly changes: readonly ItemChange[]
+}
+
+/**
+ * Items by key (see `limits` for how long and how many). Their revisions and those of the registry are of one sequence: a
+ * later write of either has the higher one.
+ */
+export interface Store extends AsyncDisposable {
+  /**
+   * Writes all or nothing, at one revision: each key at most once. Answers the revision at which watchers see it, or 0
+   * when there was nothing to change; `undefined`: a comparison did not hold, and nothing was written. Throws
+   * `invalid_field`, `engine_unavailable` (then it may have been written).
+   */
+  write(operations: readonly WriteOperation[]): Promise<Revision | undefined>
+  /** Watches the items whose keys begin with `prefix`; the rules are those of `Source.watch`. */
+  watchItems(prefix: string, signal: AbortSignal): AsyncIterable<ItemBatch>
+}
+
 /** Where the truth is kept. */
-export type Engine = Directory & Registry
+export type Engine = Directory & Registry & Store
 
 /** A promise to be forgotten. Disposing of it releases it. */
 export interface Lease extends AsyncDisposable {
