@@ -1,6 +1,6 @@
-// npm run engines:install [NAME…]: the servers that engines are tested against, from Debian's packages, unpacked into
-// .tools/ where they are not installed already. Asks nothing, starts nothing, needs no root. A second run has nothing
-// to do.
+// npm run engines:install [NAME…]: the servers that engines are tested against, and the tools that ask our faces, from
+// Debian's packages, unpacked into .tools/ where they are not installed already. Asks nothing, starts nothing, needs no
+// root. A second run has nothing to do.
 import { spawnSync } from 'node:child_process'
 import { mkdirSync, renameSync, rmSync } from 'node:fs'
 import { dirname } from 'node:path'
@@ -11,7 +11,7 @@ import { program, programIn, programNames, programs, toolFolder } from './progra
 /** @typedef {import('./programs.js').ProgramName} ProgramName */
 
 const apt = hasApt()
-const all = programNames.filter((name) => apt || programs[name].commands.length > 0)
+const all = programNames.filter((name) => apt || !isPinned(name))
 const wanted = process.argv.length > 2 ? process.argv.slice(2).map(named) : all
 const missing = wanted.filter((name) => !works(program(name)))
 
@@ -52,6 +52,13 @@ function install(name) {
     throw new Error(`${name} was unpacked, but does not run on this machine.`)
   rmSync(target, { recursive: true, force: true })
   renameSync(unpacked, target)
+}
+
+/** @param {ProgramName} name */
+function isPinned(name) {
+  /** @type {Known} */
+  const { pinned = false } = programs[name]
+  return pinned
 }
 
 /**

@@ -1,10 +1,11 @@
-// The servers that engines are tested against: what they are called, and where they may be found on this machine.
+// The programs that tests need and nobody here wrote (the servers of engines, and the tools that ask our faces): what
+// they are called, and where they may be found on this machine.
 import { accessSync, constants, existsSync, readdirSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import { root } from './step.js'
 
 /**
- * How to run a server's program.
+ * How to run one.
  * @typedef {object} Program
  * @property {string} file the path of what to execute
  * @property {readonly string[]} args go before the program's own
@@ -14,9 +15,9 @@ import { root } from './step.js'
 
 /**
  * @typedef {object} Known
- * @property {readonly string[]} commands any of which will do; the first is the one that `packages` bring. None: only
- *   those will do
+ * @property {readonly string[]} commands any of which will do; the first is the one that `packages` bring
  * @property {readonly string[]} packages of Debian
+ * @property {boolean} [pinned] only what these packages bring will do, whatever is installed; default false
  * @property {string} [suite] the release of Debian that has them; default this machine's own
  * @property {readonly string[]} [version] the arguments that make it print its version, and end; default `--version`
  * @property {readonly string[]} [folders] where else to look
@@ -25,7 +26,7 @@ import { root } from './step.js'
 /** Where installed packages keep their programs, not all of which are on everyone's PATH. */
 const usual = ['usr/bin', 'usr/sbin']
 
-/** By the engine that needs it; for further versions of a server, that and the version. */
+/** By the engine that needs it, else by its own name; for further versions, that and the version. */
 export const programs = /** @satisfies {Record<string, Known>} */ ({
   etcd: { commands: ['etcd'], packages: ['etcd-server'] },
   zookeeper: {
@@ -46,12 +47,26 @@ export const programs = /** @satisfies {Record<string, Known>} */ ({
       'libcommons-cli-java',
     ],
     suite: 'trixie',
+    pinned: true,
   },
   // Debian 11 was the last with Consul (1.8.7, under the Mozilla Public License).
   consul: { commands: ['consul'], packages: ['consul'], suite: 'bullseye', version: ['version'] },
   redis: { commands: ['redis-server', 'valkey-server'], packages: ['redis-server'] },
   postgres: { commands: ['postgres'], packages: ['postgresql'], folders: ['usr/lib/postgresql/*/bin'] },
   dns: { commands: ['dnsmasq'], packages: ['dnsmasq-base'] },
+  dig: { commands: ['dig'], packages: ['bind9-dnsutils'], version: ['-v'] },
+  dnsperf: { commands: ['dnsperf'], packages: ['dnsperf'], version: ['-h'] },
+  haproxy: { commands: ['haproxy'], packages: ['haproxy'], version: ['-v'] },
+  nginx: { commands: ['nginx'], packages: ['nginx'], version: ['-v'] },
+  // From a named release, for which nothing is unpacked that it does not need: it is linked statically.
+  prometheus: { commands: ['prometheus'], packages: ['prometheus'], suite: 'bookworm' },
+  // Debian compiles consul_sd out since; http_sd came later.
+  'prometheus-2.24': {
+    commands: ['prometheus'],
+    packages: ['prometheus'],
+    suite: 'bullseye',
+    pinned: true,
+  },
 })
 
 /** @typedef {keyof typeof programs} ProgramName */
@@ -59,6 +74,7 @@ export const programs = /** @satisfies {Record<string, Known>} */ ({
 export const programNames = /** @type {ProgramName[]} */ (Object.keys(programs))
 
 /**
+ * The name without a version.
  * @param {ProgramName} name
  * @returns {string}
  */
@@ -91,7 +107,7 @@ export function toolFolder(name) {
 }
 
 /**
- * The program that this engine's tests need: the one that `npm run engines:install` unpacked, else one that is
+ * The program of that name: the one that `npm run engines:install` unpacked, else one that is
  * installed. `undefined`: there is none.
  * @param {ProgramName} name
  * @returns {Program | undefined}
@@ -119,6 +135,9 @@ export function programIn(folder, name) {
  * @returns {Program | undefined}
  */
 function installed(name) {
+  /** @type {Known} */
+  const { pinned = false } = programs[name]
+  if (pinned) return undefined
   const found = first(name, [...path(), ...places('/', name)])
   return found ?? (name === 'zookeeper' ? debianZookeeper(['/']) : undefined)
 }
