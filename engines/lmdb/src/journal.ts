@@ -15,6 +15,8 @@ import {
   claimKey,
   claimValue,
   format,
+  itemKey,
+  itemValue,
   RecordReader,
   registrationKey,
   registrationValue,
@@ -53,14 +55,14 @@ async function create(directory: string, path: string): Promise<void> {
 function read(path: string): JournalState {
   const reader = new RecordReader()
   readDataFile(path, { record: (key, value) => reader.read(key, value) })
-  const { about, registrations, holders } = reader
+  const { about, registrations, holders, items } = reader
   if (about === undefined) throw damaged(path, 'the record about the store is missing')
   if (about.format > format)
     throw new SeamarkError(
       'store_too_new',
       `The store "${path}" has format ${about.format}, and this Seamark reads ${format}: use the Seamark that wrote it, or a newer one. Nothing was changed.`,
     )
-  return { revision: about.revision, registrations, holders }
+  return { revision: about.revision, registrations, holders, items }
 }
 
 class LmdbJournal implements Journal {
@@ -123,6 +125,11 @@ function operation(write: JournalWrite): Operation {
     return [key, registrationValue(key, write.registration)]
   }
   if (write.type === 'delete') return [registrationKey(write.key), undefined]
+  if (write.type === 'delete-item') return [itemKey(write.key), undefined]
+  if (write.type === 'put-item') {
+    const key = itemKey(write.item.key)
+    return [key, itemValue(key, write.item)]
+  }
   if (write.type === 'release') return [claimKey(write.claim), undefined]
   const key = claimKey(write.holder)
   return [key, claimValue(key, write.holder)]

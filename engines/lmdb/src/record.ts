@@ -8,13 +8,14 @@ import {
   health,
   type Instance,
   type InstanceKey,
+  type Item,
   passing,
   type Registration,
   type Revision,
 } from '@seamark/core'
 
-/** What this version writes, and the only one it reads. */
-export const format = 1
+/** What this version writes; it reads older ones too. Format 1 had no items. */
+export const format = 2
 
 export interface About {
   readonly format: number
@@ -22,13 +23,15 @@ export interface About {
 }
 
 /**
- * A key is a kind and names joined by NUL, which no name holds; at most 768 bytes. A value is JSON and, in its last
- * four bytes, the CRC-32 of key and JSON (little-endian). The record about the store has the first key and keeps its
+ * A key is a kind and names joined by NUL, which no name holds; at most 1,025 bytes. A value is JSON and, in its last
+ * four bytes, the CRC-32 of key and JSON (little-endian); an item's has, in the place of JSON, two revisions (64 bits each,
+ * little-endian) and the item's own bytes. The record about the store has the first key and keeps its
  * form in all formats, so that an older Seamark can tell a newer store from a damaged one.
  */
-const kinds = { about: 1, registration: 2, claim: 3 } as const
+const kinds = { about: 1, registration: 2, claim: 3, item: 4 } as const
 
 const checksumBytes = 4
+const revisionBytes = 8
 
 export const aboutKey = Buffer.of(kinds.about)
 
@@ -71,6 +74,18 @@ export function claimValue(key: Buffer, { id, fence }: Holder): Buffer {
   return sealed(key, JSON.stringify([id, fence] satisfies ClaimRow))
 }
 
+export function itemKey(key: string): Buffer {
+  return Buffer.from(`\u0004${key}`)
+}
+
+export function itemValue(key: Buffer, { value, createdRevision, modifiedRevision }: Item): Buffer {
+  const bytes = Buffer.allocUnsafe(revisionBytes * 2 + value.byteLength + checksumBytes)
+  bytes.writeBigUInt64LE(BigInt(createdRevision), 0)
+  bytes.writeBigUInt64LE(BigInt(modifiedRevision), revisionBytes)
+  bytes.set(value, revisionBytes * 2)
+  return seal(key, bytes)
+}
+
 /** 0 stands for "has none"; those at the end are left out. */
 type RegistrationRow = [
   token: string,
@@ -100,6 +115,7 @@ export class RecordReader {
   about: About | undefined
   readonly registrations: Registration[] = []
   readonly holders: Holder[] = []
+  readonly items: Item[] = []
   readonly #strings = new Map<string, string>()
   /** The beginning of the last key, up to its second NUL. */
   #prefix: Buffer = Buffer.alloc(0)
@@ -111,14 +127,26 @@ export class RecordReader {
     const end = value.length - checksumBytes
     if (end < 0 || crc32(value.subarray(0, end), crc32(key)) !== value.readUInt32LE(end))
       throw new Error('its checksum is wrong')
-    const text = value.toString('utf8', 0, end)
-    if (this.about === undefined) this.#readAbout(key, text)
-    else if (this.about.format === format) this.#readRow(key, text)
+    if (this.about === undefined) this.#readAbout(key, value.toString('utf8', 0, end))
+    else if (this.about.format > format) return
+    else if (key[0] === kinds.item) this.#readItem(key, value.subarray(0, end))
+    else this.#readRow(key, value.toString('utf8', 0, end))
   }
 
   #readAbout(key: Buffer, text: string): void {
     if (!key.equals(aboutKey)) throw new Error('the record about the store is missing')
     this.about = JSON.parse(text) as About
+  }
+
+  #readItem(key: Buffer, bytes: Buffer): void {
+    this.items.push(
+      Object.freeze({
+        key: key.toString('utf8', 1),
+        value: Uint8Array.from(bytes.subarray(revisionBytes * 2)),
+        createdRevision: Number(bytes.readBigUInt64LE(0)),
+        modifiedRevision: Number(bytes.readBigUInt64LE(revisionBytes)),
+      }),
+    )
   }
 
   #readRow(key: Buffer, text: string): void {
@@ -197,6 +225,12 @@ function sealed(key: Buffer, text: string): Buffer {
   const length = Buffer.byteLength(text)
   const value = Buffer.allocUnsafe(length + checksumBytes)
   value.write(text, 0, length)
-  value.writeUInt32LE(crc32(value.subarray(0, length), crc32(key)), length)
+  return seal(key, value)
+}
+
+/** Writes the checksum into the last bytes. */
+function seal(key: Buffer, value: Buffer): Buffer {
+  const end = value.length - checksumBytes
+  value.writeUInt32LE(crc32(value.subarray(0, end), crc32(key)), end)
   return value
 }

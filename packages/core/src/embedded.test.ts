@@ -71,7 +71,7 @@ describe('the embedded registry', () => {
     const commits: JournalCommit[] = []
     let broken = false
     const journal: Journal = {
-      load: () => ({ revision: 7, registrations: [], holders: [] }),
+      load: () => ({ revision: 7, registrations: [], holders: [], items: [] }),
       async commit(commit) {
         if (broken) throw new Error('disk full')
         commits.push(commit)
@@ -109,7 +109,7 @@ describe('the embedded registry', () => {
   it('commits what arrives during a commit together with the next one', async () => {
     const sizes: number[] = []
     const journal: Journal = {
-      load: () => ({ revision: 0, registrations: [], holders: [] }),
+      load: () => ({ revision: 0, registrations: [], holders: [], items: [] }),
       async commit({ writes }) {
         sizes.push(writes.length)
         await new Promise((resolve) => setImmediate(resolve))

@@ -1,12 +1,14 @@
+import { Audience } from './audience.ts'
 import { changedService, type EntryChange } from './change.ts'
 import { type Clock, systemClock } from './clock.ts'
+import { Commits, put, remove, type Transaction } from './commits.ts'
 import { isSeamarkError, leaseLost, SeamarkError } from './errors.ts'
 import { type CheckReport, registeredHealth, reported } from './health.ts'
 import type { Instance } from './instance.ts'
-import type { Journal, JournalWrite, Registration } from './journal.ts'
+import { ItemShelf, under } from './item-shelf.ts'
+import type { Journal, Registration } from './journal.ts'
 import { grantedTtl } from './lease.ts'
 import { type Dated, Ledger } from './ledger.ts'
-import { Mailbox } from './mailbox.ts'
 import { checkName, displayName, type InstanceKey, type ServiceKey, serviceId } from './names.ts'
 import type {
   Batch,
@@ -15,12 +17,16 @@ import type {
   Engine,
   Entry,
   Holder,
+  ItemBatch,
+  ItemChange,
   Lease,
   Notify,
   RegisterOptions,
   Revision,
   Terms,
+  WriteOperation,
 } from './ports.ts'
+import { checkPrefix, checkWrite } from './store.ts'
 import { token } from './token.ts'
 
 export interface EmbeddedOptions {
@@ -29,12 +35,6 @@ export interface EmbeddedOptions {
   /** Default: nobody is told. */
   notify?: Notify
 }
-
-/** Changes that may wait for a watcher that does not read; past that it gets a reset instead. */
-const watcherBound = 10_000
-
-/** Writes that share a commit at most. */
-const commitBound = 10_000
 
 /** One registration, and its lease. */
 class Held implements Registration, Dated {
@@ -76,32 +76,18 @@ interface Shelf {
   readonly holders: Map<string, Holder>
 }
 
-/** Writes evaluated together, with what it takes to publish them, or to take them back. */
-interface Transaction {
-  readonly writes: JournalWrite[]
+/** Writes evaluated together, with what it takes to publish them. */
+interface EngineTransaction extends Transaction {
   readonly changes: EntryChange[]
+  readonly itemChanges: ItemChange[]
   readonly begun: Held[]
   readonly ended: { readonly held: Held; readonly why: string }[]
-  readonly undo: (() => void)[]
-}
-
-interface Task {
-  evaluate(transaction: Transaction): unknown
-  resolve(value: unknown): void
-  reject(error: unknown): void
-}
-
-interface Watcher {
-  readonly mailbox: Mailbox<Batch>
-  readonly services: ReadonlySet<string> | undefined
 }
 
 /**
  * The registry inside one process: the memory engine, and with a journal the truth of an embedded database.
  *
- * Writes that arrive while a commit is under way are evaluated together once it is over, and share the next one.
- * What is not committed is seen by nobody; a commit that fails is taken back, and its writers are told. Renewals are
- * not written: after a restart every lease has one full TTL.
+ * Renewals are not written: after a restart every lease has one full TTL.
  *
  * Throws what the journal throws when it is opened.
  */
@@ -117,25 +103,31 @@ class Embedded implements Engine {
   readonly #ledger: Ledger<Held>
   readonly #shelves = new Map<string, Shelf>()
   readonly #tokens = new Map<string, Held>()
-  readonly #watchers = new Set<Watcher>()
+  readonly #items = new ItemShelf()
+  readonly #commits: Commits<EngineTransaction>
+  readonly #audience: Audience<Batch>
+  readonly #itemAudience: Audience<ItemBatch>
   #revision: Revision = 0
-  #tasks: Task[] = []
-  #running: Promise<void> | undefined
-  /** Whether the state holds writes that are not published yet. */
-  #committing = false
-  #readers: (() => void)[] = []
   #closed: Promise<void> | undefined
 
   constructor(journal: Journal | undefined, { clock = systemClock, notify = () => {} }: EmbeddedOptions) {
     this.#journal = journal
     this.#notify = notify
     this.#ledger = new Ledger<Held>({ clock, notify, expire: (leases) => this.#expire(leases) })
+    this.#commits = new Commits({
+      begin: () => ({ writes: [], changes: [], itemChanges: [], begun: [], ended: [], undo: [] }),
+      commit: (transaction) => this.#commit(transaction),
+      publish: (transaction) => this.#publish(transaction),
+    })
+    this.#audience = new Audience(this.#commits)
+    this.#itemAudience = new Audience(this.#commits)
     if (journal !== undefined) this.#load(journal)
   }
 
   #load(journal: Journal): void {
-    const { revision, registrations, holders } = journal.load()
+    const { revision, registrations, holders, items } = journal.load()
     this.#revision = revision
+    this.#items.load(items)
     for (const { entry, token, ttl } of registrations) {
       const held = new Held(entry, token, ttl)
       const id = serviceId(entry.instance)
@@ -162,8 +154,8 @@ class Embedded implements Engine {
         modifiedRevision: revision,
       })
       const held = new Held(entry, token(), ttl)
-      this.#set(transaction, shelf.held, instance.id, held)
-      this.#set(transaction, this.#tokens, held.token, held)
+      put(transaction, shelf.held, instance.id, held)
+      put(transaction, this.#tokens, held.token, held)
       transaction.begun.push(held)
       transaction.writes.push({ type: 'put', registration: { entry, token: held.token, ttl } })
       transaction.changes.push({ type: 'put', entry })
@@ -232,7 +224,7 @@ class Embedded implements Engine {
       const present = shelf.holders.get(name)
       if (present !== undefined) return present.id === id ? present : undefined
       const holder: Holder = Object.freeze({ namespace, service, id, name, fence: this.#advance() })
-      this.#set(transaction, shelf.holders, name, holder)
+      put(transaction, shelf.holders, name, holder)
       transaction.writes.push({ type: 'claim', holder })
       transaction.changes.push({ type: 'claim', holder })
       return holder
@@ -255,41 +247,26 @@ class Embedded implements Engine {
   }
 
   watch(services: readonly ServiceKey[], signal: AbortSignal): AsyncIterable<Batch> {
-    return this.#watch(new Set(services.map(serviceId)), signal)
+    const ids = new Set(services.map(serviceId))
+    return this.#audience.watch(() => this.#reset(this.#shelvesOf(ids)), coveredBy(ids), signal)
   }
 
   watchAll(signal: AbortSignal): AsyncIterable<Batch> {
-    return this.#watch(undefined, signal)
+    return this.#audience.watch(
+      () => this.#reset(this.#shelves.values()),
+      (batch) => batch,
+      signal,
+    )
   }
 
-  async *#watch(services: ReadonlySet<string> | undefined, signal: AbortSignal): AsyncGenerator<Batch> {
-    this.#open()
-    if (signal.aborted) return
-    const mailbox = new Mailbox<Batch>(watcherBound, (batch) => batch.changes.length)
-    const watcher: Watcher = { mailbox, services }
-    const close = () => mailbox.close()
-    signal.addEventListener('abort', close, { once: true })
-    try {
-      let reset = await this.#committed(() => {
-        this.#open()
-        this.#watchers.add(watcher)
-        return this.#reset(services)
-      })
-      while (!signal.aborted) {
-        yield reset
-        let batch = await mailbox.take()
-        for (; typeof batch === 'object'; batch = await mailbox.take()) yield batch
-        if (batch === undefined) break
-        reset = await this.#committed(() => {
-          mailbox.clear()
-          return this.#reset(services)
-        })
-      }
-    } finally {
-      signal.removeEventListener('abort', close)
-      this.#watchers.delete(watcher)
-    }
-    if (!signal.aborted) throw closed()
+  async write(operations: readonly WriteOperation[]): Promise<Revision | undefined> {
+    checkWrite(operations)
+    return this.#write((transaction) => this.#items.write(transaction, operations, () => this.#advance()))
+  }
+
+  async *watchItems(prefix: string, signal: AbortSignal): AsyncGenerator<ItemBatch> {
+    checkPrefix(prefix)
+    yield* this.#itemAudience.watch(() => this.#items.reset(prefix, this.#revision), under(prefix), signal)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -299,85 +276,38 @@ class Embedded implements Engine {
 
   async #close(): Promise<void> {
     this.#ledger.stop()
-    for (const { mailbox } of this.#watchers) mailbox.close()
-    await this.#running
+    const done = this.#commits.close()
+    this.#audience.close()
+    this.#itemAudience.close()
+    await done
     await this.#journal?.[Symbol.asyncDispose]()
   }
 
   #open(): void {
-    if (this.#closed !== undefined) throw closed()
+    this.#commits.open()
   }
 
-  // Writing: evaluate together, commit, then publish or take back.
-
-  #write<T>(evaluate: (transaction: Transaction) => T): Promise<T> {
-    return new Promise<T>((resolve, reject) => {
-      if (this.#closed !== undefined) return reject(closed())
-      this.#tasks.push({ evaluate, resolve: resolve as (value: unknown) => void, reject })
-      this.#running ??= this.#run()
-    })
+  #write<T>(evaluate: (transaction: EngineTransaction) => T): Promise<T> {
+    return this.#commits.write(evaluate)
   }
 
-  async #run(): Promise<void> {
-    await undefined // Writes of the same turn share the first commit.
-    while (this.#tasks.length > 0) {
-      const tasks = this.#tasks.splice(0, commitBound)
-      const transaction: Transaction = { writes: [], changes: [], begun: [], ended: [], undo: [] }
-      this.#committing = true
-      const outcomes = tasks.map((task) => evaluated(task, transaction))
-      try {
-        await this.#commit(transaction)
-        this.#publish(transaction)
-        for (const settle of outcomes) settle()
-      } catch (error) {
-        for (const undo of transaction.undo.reverse()) undo()
-        for (const { reject } of tasks) reject(unavailable(error))
-      }
-      this.#committing = false
-      for (const read of this.#readers.splice(0)) read()
-    }
-    this.#running = undefined
-  }
-
-  async #commit({ writes }: Transaction): Promise<void> {
+  async #commit({ writes }: EngineTransaction): Promise<void> {
     if (this.#journal === undefined || writes.length === 0) return
     await this.#journal.commit({ revision: this.#revision, writes })
   }
 
-  #publish({ changes, begun, ended }: Transaction): void {
+  #publish({ changes, itemChanges, begun, ended }: EngineTransaction): void {
     for (const { held, why } of ended) {
       this.#ledger.remove(held)
       held.end(why)
     }
     for (const held of begun) if (held.leased && held.ended === undefined) this.#ledger.add(held)
-    if (changes.length === 0) return
-    const batch: Batch = { revision: this.#revision, changes }
-    for (const { mailbox, services } of this.#watchers) {
-      if (services === undefined) mailbox.put(batch)
-      else {
-        const covered = changes.filter((change) => services.has(serviceId(changedService(change))))
-        if (covered.length > 0) mailbox.put({ revision: batch.revision, changes: covered })
-      }
-    }
+    const revision = this.#revision
+    if (changes.length > 0) this.#audience.tell({ revision, changes })
+    if (itemChanges.length > 0) this.#itemAudience.tell({ revision, changes: itemChanges })
   }
 
-  /** Reads the state at a moment when all of it is committed. */
-  #committed<T>(read: () => T): Promise<T> {
-    return new Promise((resolve, reject) => {
-      const attempt = () => {
-        try {
-          resolve(read())
-        } catch (error) {
-          reject(error)
-        }
-      }
-      if (this.#committing) this.#readers.push(attempt)
-      else attempt()
-    })
-  }
-
-  #reset(services: ReadonlySet<string> | undefined): Batch {
-    const shelves = services === undefined ? this.#shelves.values() : this.#shelvesOf(services)
+  #reset(shelves: Iterable<Shelf>): Batch {
     const entries: Entry[] = []
     const holders: Holder[] = []
     for (const shelf of shelves) {
@@ -393,9 +323,9 @@ class Embedded implements Engine {
 
   // The state, and changes to it that can be taken back.
 
-  #build(transaction: Transaction, key: ServiceKey): Shelf {
+  #build(transaction: EngineTransaction, key: ServiceKey): Shelf {
     const shelf = emptyShelf(key)
-    this.#set(transaction, this.#shelves, serviceId(key), shelf)
+    put(transaction, this.#shelves, serviceId(key), shelf)
     return shelf
   }
 
@@ -434,42 +364,29 @@ class Embedded implements Engine {
     return ++this.#revision
   }
 
-  #set<V>(transaction: Transaction, map: Map<string, V>, key: string, value: V): void {
-    const before = map.get(key)
-    map.set(key, value)
-    transaction.undo.push(() => (before === undefined ? map.delete(key) : map.set(key, before)))
-  }
-
-  #delete<V>(transaction: Transaction, map: Map<string, V>, key: string): void {
-    const before = map.get(key)
-    if (before === undefined) return
-    map.delete(key)
-    transaction.undo.push(() => map.set(key, before))
-  }
-
-  #remove(transaction: Transaction, held: Held, why: string): Revision {
+  #remove(transaction: EngineTransaction, held: Held, why: string): Revision {
     const { namespace, service, id } = held.entry.instance
     const shelf = this.#shelf(held.entry.instance)
     this.#end(transaction, shelf, held, why)
-    this.#delete(transaction, shelf.held, id)
-    if (shelf.held.size === 0) this.#delete(transaction, this.#shelves, serviceId(shelf.key))
+    remove(transaction, shelf.held, id)
+    if (shelf.held.size === 0) remove(transaction, this.#shelves, serviceId(shelf.key))
     const key = { namespace, service, id }
     transaction.writes.push({ type: 'delete', key })
     transaction.changes.push({ type: 'delete', key })
     return this.#advance()
   }
 
-  #end(transaction: Transaction, shelf: Shelf, held: Held, why: string): void {
+  #end(transaction: EngineTransaction, shelf: Shelf, held: Held, why: string): void {
     const { id } = held.entry.instance
-    this.#delete(transaction, this.#tokens, held.token)
+    remove(transaction, this.#tokens, held.token)
     for (const holder of shelf.holders.values())
       if (holder.id === id) this.#releaseClaim(transaction, shelf, holder)
     transaction.ended.push({ held, why })
   }
 
-  #releaseClaim(transaction: Transaction, shelf: Shelf, { namespace, service, name }: ClaimKey): void {
+  #releaseClaim(transaction: EngineTransaction, shelf: Shelf, { namespace, service, name }: ClaimKey): void {
     const claim: ClaimKey = { namespace, service, name }
-    this.#delete(transaction, shelf.holders, name)
+    remove(transaction, shelf.holders, name)
     transaction.writes.push({ type: 'release', claim })
     transaction.changes.push({ type: 'release', claim })
   }
@@ -518,23 +435,11 @@ function registration(held: Held): Registration {
   return { entry: held.entry, token: held.token, ttl: held.leased ? held.ttl : undefined }
 }
 
-/** Runs a task; what it comes to is told once the writes of all are committed. */
-function evaluated({ evaluate, resolve, reject }: Task, transaction: Transaction): () => void {
-  try {
-    const value = evaluate(transaction)
-    return () => resolve(value)
-  } catch (error) {
-    return () => reject(error)
+function coveredBy(services: ReadonlySet<string>): (batch: Batch) => Batch | undefined {
+  return ({ revision, changes }) => {
+    const covered = changes.filter(
+      (change) => change.type === 'reset' || services.has(serviceId(changedService(change))),
+    )
+    return covered.length === 0 ? undefined : { revision, changes: covered }
   }
-}
-
-function closed(): SeamarkError {
-  return new SeamarkError('closed', 'The engine was closed.')
-}
-
-function unavailable(cause: unknown): unknown {
-  if (isSeamarkError(cause)) return cause
-  return new SeamarkError('engine_unavailable', 'The store could not be written; nothing was changed.', {
-    cause,
-  })
 }

@@ -88,16 +88,17 @@ function firstBytes(text: string, bytes: number): string {
 
 /**
  * The health an instance has once registered: results of the checks it still has are kept, and so is maintenance;
- * a check it had not before starts critical, so that nobody is sent to an instance that was never seen alive.
+ * a check it had not before starts as its definition says, or critical.
  */
 export function registeredHealth(
-  checks: readonly { readonly id: string }[],
+  checks: readonly { readonly id: string; readonly initial?: HealthStatus }[],
   before: Health | undefined,
 ): Health {
   if (checks.length === 0 && (before === undefined || before === passing)) return passing
   const kept = new Map(before?.checks.map((check) => [check.id, check]))
   const results = checks.map(
-    ({ id }) => kept.get(id) ?? Object.freeze({ id, status: 'critical', output: 'not checked yet' } as const),
+    ({ id, initial = 'critical' }) =>
+      kept.get(id) ?? Object.freeze({ id, status: initial, output: 'not checked yet' }),
   )
   const maintenance = kept.get(maintenanceCheck)
   if (maintenance !== undefined) results.push(maintenance)

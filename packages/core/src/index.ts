@@ -42,9 +42,12 @@ export {
   type CommandCheck,
   type GrpcCheck,
   type HttpCheck,
+  type InitialStatus,
   type Instance,
   type InstanceInput,
   instance,
+  type ReportedCheck,
+  type ScheduledCheck,
   splitTarget,
   type TcpCheck,
 } from './instance.ts'

@@ -1,7 +1,7 @@
 import { isIP } from 'node:net'
 import { parse } from 'semver'
 import { invalidField } from './errors.ts'
-import { maintenanceCheck } from './health.ts'
+import { type HealthStatus, maintenanceCheck } from './health.ts'
 import { limits } from './limits.ts'
 import { checkName, checkText, type InstanceKey } from './names.ts'
 
@@ -24,10 +24,20 @@ export interface Instance extends InstanceKey {
   readonly checks: readonly CheckDefinition[]
 }
 
-/** When a check runs, and what it takes to change its mind. */
-interface CheckSchedule {
+/** What a check may begin as. */
+export type InitialStatus = Exclude<HealthStatus, 'maintenance'>
+
+interface CheckBase {
   /** Unique in the instance. */
   readonly id: string
+  /** What it counts as until its first result. Default critical: nobody is sent to an instance that was never seen alive. */
+  readonly initial?: InitialStatus
+  /** Milliseconds of being critical without a break after which the instance is deregistered. Default never. */
+  readonly deregisterAfter?: number
+}
+
+/** When a check runs, and what it takes to change its mind. */
+interface CheckSchedule extends CheckBase {
   /** Milliseconds between two runs, at least 1,000. */
   readonly interval: number
   /** Milliseconds after which a run has failed, at most the interval. */
@@ -36,8 +46,6 @@ interface CheckSchedule {
   readonly successThreshold: number
   /** Failures in a row that it takes to become critical, 1–100. */
   readonly failureThreshold: number
-  /** Milliseconds of being critical without a break after which the instance is deregistered. Default never. */
-  readonly deregisterAfter?: number
 }
 
 /** 2xx passes, 429 warns, all else is critical. */
@@ -73,12 +81,26 @@ export interface CommandCheck extends CheckSchedule {
   readonly command: readonly string[]
 }
 
-export type CheckDefinition = HttpCheck | TcpCheck | GrpcCheck | CommandCheck
+/** Its results come from outside, through `Registry.report`. */
+export interface ReportedCheck extends CheckBase {
+  readonly type: 'reported'
+  /** Milliseconds after its last report when it turns critical, at least 1,000. Default never. */
+  readonly ttl?: number
+}
+
+/** A check that a server runs. */
+export type ScheduledCheck = HttpCheck | TcpCheck | GrpcCheck | CommandCheck
+
+export type CheckDefinition = ScheduledCheck | ReportedCheck
 
 type Loose<T> = { readonly [K in keyof T]?: T[K] | undefined }
 /** A check as people write it: all but its type and what it looks at has a default. */
 export type CheckInput = { readonly type: CheckDefinition['type'] } & Loose<
-  Omit<HttpCheck, 'type'> & Omit<TcpCheck, 'type'> & Omit<GrpcCheck, 'type'> & Omit<CommandCheck, 'type'>
+  Omit<HttpCheck, 'type'> &
+    Omit<TcpCheck, 'type'> &
+    Omit<GrpcCheck, 'type'> &
+    Omit<CommandCheck, 'type'> &
+    Omit<ReportedCheck, 'type'>
 >
 
 /** An instance as people write it: all but its key, address and port has a default. */
@@ -213,12 +235,44 @@ function checks(input: readonly CheckInput[] | undefined): readonly CheckDefinit
   )
 }
 
-/** The fields of each type of check beside the schedule, with how each is checked and what it defaults to. */
-const checkFields: Record<
-  CheckDefinition['type'],
-  Record<string, (field: string, value: unknown) => unknown>
-> = {
+/** Fields of a check, with how each is checked and what it defaults to. */
+type CheckFields = Record<string, (field: string, value: unknown, check: CheckInput) => unknown>
+
+const base: CheckFields = {
+  initial: (field, value) => {
+    if (value !== undefined && value !== 'passing' && value !== 'warning' && value !== 'critical')
+      throw invalidField(field, 'must be passing, warning or critical')
+    return value
+  },
+  deregisterAfter: (field, value) => {
+    if (value !== undefined) checkInteger(field, value, 1_000, 30 * limits.ttl)
+    return value
+  },
+}
+
+const schedule: CheckFields = {
+  interval: (field, value = 10_000) => {
+    checkInteger(field, value, 1_000, limits.ttl)
+    return value
+  },
+  // Consul's checks default to 10 s as well.
+  timeout: (field, value, { interval = 10_000 }) => {
+    checkInteger(field, value ?? Math.min(interval, 10_000), 1, interval)
+    return value ?? Math.min(interval, 10_000)
+  },
+  successThreshold: (field, value = 1) => {
+    checkInteger(field, value, 1, 100)
+    return value
+  },
+  failureThreshold: (field, value = 1) => {
+    checkInteger(field, value, 1, 100)
+    return value
+  },
+}
+
+const checkFields: Record<CheckDefinition['type'], CheckFields> = {
   http: {
+    ...schedule,
     url: (field, value) => {
       checkText(field, value, 2_048)
       if (!value.startsWith('/') && !/^https?:\/\//.test(value))
@@ -239,8 +293,9 @@ const checkFields: Record<
       return headers
     },
   },
-  tcp: { target: optionalTarget },
+  tcp: { ...schedule, target: optionalTarget },
   grpc: {
+    ...schedule,
     target: optionalTarget,
     service: (field, value = '') => {
       checkText(field, value, limits.nameBytes)
@@ -252,11 +307,18 @@ const checkFields: Record<
     },
   },
   command: {
+    ...schedule,
     command: (field, value) => {
       checkList(field, value, 64)
       if (value.length === 0) throw invalidField(field, 'must name a program')
       for (const [index, part] of value.entries()) checkText(`${field}/${index}`, part, 4_096)
       return Object.freeze([...value])
+    },
+  },
+  reported: {
+    ttl: (field, value) => {
+      if (value !== undefined) checkInteger(field, value, 1_000, limits.ttl)
+      return value
     },
   },
 }
@@ -277,30 +339,6 @@ export function splitTarget(target: string): { host: string; port: number } {
   return { host, port: /^\d{1,5}$/.test(target.slice(at + 1)) ? Number(target.slice(at + 1)) : Number.NaN }
 }
 
-const schedule: Record<string, (field: string, value: unknown, check: CheckInput) => unknown> = {
-  interval: (field, value = 10_000) => {
-    checkInteger(field, value, 1_000, limits.ttl)
-    return value
-  },
-  // Consul's checks default to 10 s as well.
-  timeout: (field, value, { interval = 10_000 }) => {
-    checkInteger(field, value ?? Math.min(interval, 10_000), 1, interval)
-    return value ?? Math.min(interval, 10_000)
-  },
-  successThreshold: (field, value = 1) => {
-    checkInteger(field, value, 1, 100)
-    return value
-  },
-  failureThreshold: (field, value = 1) => {
-    checkInteger(field, value, 1, 100)
-    return value
-  },
-  deregisterAfter: (field, value) => {
-    if (value !== undefined) checkInteger(field, value, 1_000, 30 * limits.ttl)
-    return value
-  },
-}
-
 function checkDefinition(path: string, input: CheckInput): CheckDefinition {
   if (typeof input !== 'object' || input === null || Array.isArray(input))
     throw invalidField(path, 'must be an object')
@@ -311,10 +349,10 @@ function checkDefinition(path: string, input: CheckInput): CheckDefinition {
   checkName(`${path}/id`, id)
   if (id === maintenanceCheck) throw invalidField(`${path}/id`, `must not be "${maintenanceCheck}"`)
   for (const field of Object.keys(input))
-    if (field !== 'type' && field !== 'id' && !Object.hasOwn(schedule, field) && !Object.hasOwn(own, field))
+    if (field !== 'type' && field !== 'id' && !Object.hasOwn(base, field) && !Object.hasOwn(own, field))
       throw invalidField(`${path}/${field}`, `is not a field of a check of type ${type}`)
   const definition: Record<string, unknown> = { id, type }
-  for (const [field, check] of Object.entries({ ...schedule, ...own })) {
+  for (const [field, check] of Object.entries({ ...base, ...own })) {
     const value = check(`${path}/${field}`, input[field as keyof CheckInput], input)
     if (value !== undefined) definition[field] = value
   }

@@ -1,5 +1,5 @@
 import type { InstanceKey } from './names.ts'
-import type { ClaimKey, Entry, Holder, Revision } from './ports.ts'
+import type { ClaimKey, Entry, Holder, Item, Revision } from './ports.ts'
 
 /** All that an embedded engine must remember of a registration. Deadlines are not part of it: a restart grants a full TTL. */
 export interface Registration {
@@ -14,6 +14,7 @@ export interface JournalState {
   readonly revision: Revision
   readonly registrations: Iterable<Registration>
   readonly holders: Iterable<Holder>
+  readonly items: Iterable<Item>
 }
 
 /** Writes that become durable together, or not at all. Later ones override earlier ones of the same key. */
@@ -27,6 +28,8 @@ export type JournalWrite =
   | { readonly type: 'delete'; readonly key: InstanceKey }
   | { readonly type: 'claim'; readonly holder: Holder }
   | { readonly type: 'release'; readonly claim: ClaimKey }
+  | { readonly type: 'put-item'; readonly item: Item }
+  | { readonly type: 'delete-item'; readonly key: string }
 
 /** Where an embedded engine keeps its truth over restarts. */
 export interface Journal extends AsyncDisposable {

@@ -21,10 +21,11 @@ import { checkNewService, checkPath } from './path-names.ts'
 import { Reservations } from './reservations.ts'
 import * as schemas from './schemas.ts'
 
-type Check = Omit<CheckInput, 'interval' | 'timeout' | 'deregisterAfter'> & {
+type Check = Omit<CheckInput, 'interval' | 'timeout' | 'deregisterAfter' | 'ttl'> & {
   readonly interval?: Duration
   readonly timeout?: Duration
   readonly deregisterAfter?: Duration
+  readonly ttl?: Duration
 }
 
 interface Registration extends Omit<InstanceInput, keyof InstanceKey | 'address' | 'checks'> {
@@ -191,13 +192,12 @@ function callerAddress({ socket }: FastifyRequest): string {
   return (socket.remoteAddress ?? '').replace(/^::ffff:(?=[\d.]+$)/, '')
 }
 
-const durations = ['interval', 'timeout', 'deregisterAfter'] as const
+const durations = ['interval', 'timeout', 'deregisterAfter', 'ttl'] as const
 
 function checkInput(check: Check, index: number): CheckInput {
-  const read = durations.map((field) => [field, optionalDuration(`checks/${index}/${field}`, check[field])])
+  const read = durations.flatMap((field) => {
+    const value = check[field]
+    return value === undefined ? [] : [[field, milliseconds(`checks/${index}/${field}`, value)]]
+  })
   return { ...check, ...Object.fromEntries(read) }
-}
-
-function optionalDuration(field: string, value: Duration | undefined): number | undefined {
-  return value === undefined ? undefined : milliseconds(field, value)
 }

@@ -129,12 +129,18 @@ const check = {
   required: ['type'],
   additionalProperties: false,
   description:
-    'Looks at the instance at intervals. `http` takes `url`, `method` and `headers`; `tcp` takes `target`; `grpc` takes `target`, `service` and `tls`; `command` takes `command`, and is off unless the server allows it.',
+    'Looks at the instance at intervals. `http` takes `url`, `method` and `headers`; `tcp` takes `target`; `grpc` takes `target`, `service` and `tls`; `command` takes `command`, and is off unless the server allows it. `reported` is not run: its results are reported by others, and it turns critical `ttl` after the last one.',
   properties: {
     id: { type: 'string', description: 'Unique in the instance. Default the type.' },
-    type: { type: 'string', enum: ['http', 'tcp', 'grpc', 'command'] },
+    type: { type: 'string', enum: ['http', 'tcp', 'grpc', 'command', 'reported'] },
     interval: { ...duration, description: 'Between two runs; default 10s, at least 1s.' },
     timeout: { ...duration, description: 'After which a run has failed; default the interval, at most 10s.' },
+    initial: {
+      type: 'string',
+      enum: ['passing', 'warning', 'critical'],
+      description: 'What it counts as until its first result. Default critical.',
+    },
+    ttl: { ...duration, description: 'Of `reported`: critical when nobody reports for so long. Default never.' },
     successThreshold: {
       type: 'integer',
       minimum: 1,

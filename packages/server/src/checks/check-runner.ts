@@ -1,4 +1,4 @@
-import type { CheckDefinition, Instance } from '@seamark/core'
+import type { Instance, ScheduledCheck } from '@seamark/core'
 import type { CheckPolicy } from './target-policy.ts'
 
 /** What one run of a check came to. */
@@ -19,7 +19,7 @@ export interface RunContext {
  * Runs a check of one type once. An error means critical, and its message is the output. Once the signal aborts, it
  * settles at once, and leaves no socket, process or timer behind.
  */
-export type CheckRunner<Check extends CheckDefinition> = (
+export type CheckRunner<Check extends ScheduledCheck> = (
   check: Check,
   context: RunContext,
 ) => Promise<Outcome>

@@ -1,4 +1,4 @@
-import { type CheckDefinition, type Clock, type Entry, type Instance, instanceId, sleep } from '@seamark/core'
+import { type Clock, type Entry, type Instance, instanceId, type ScheduledCheck, sleep } from '@seamark/core'
 import type { Outcome } from './check-runner.ts'
 import { runCheck } from './run-check.ts'
 import { Schedule } from './schedule.ts'
@@ -18,7 +18,7 @@ const stalled = 250
 
 /** One check of one instance, run again and again: at once, then on the beats of its schedule, until it is cancelled. */
 export class CheckTask {
-  readonly check: CheckDefinition
+  readonly check: ScheduledCheck
   readonly verdict: Verdict
   /** What is checked; may be replaced by another state of it, which the next run looks at. */
   instance: Instance
@@ -33,7 +33,7 @@ export class CheckTask {
   /** `observed` is called after every run. */
   constructor(
     { instance, health }: Entry,
-    check: CheckDefinition,
+    check: ScheduledCheck,
     setting: CheckTaskSetting,
     observed: (task: CheckTask) => void,
   ) {

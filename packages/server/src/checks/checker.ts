@@ -9,7 +9,7 @@ import {
   systemClock,
 } from '@seamark/core'
 import type { CheckTask } from './check-task.ts'
-import { InstanceChecks, type InstanceChecksSetting } from './instance-checks.ts'
+import { InstanceChecks, type InstanceChecksSetting, scheduled } from './instance-checks.ts'
 import { Outbox } from './outbox.ts'
 import { Slots } from './slots.ts'
 import type { CheckPolicy } from './target-policy.ts'
@@ -86,7 +86,8 @@ export function checker({
   function put(entry: Entry): void {
     const name = instanceId(entry.instance)
     const known = instances.get(name)
-    if (entry.instance.checks.length === 0 || share?.owns(entry.instance) === false) remove(entry.instance)
+    if (scheduled(entry.instance).length === 0 || share?.owns(entry.instance) === false)
+      remove(entry.instance)
     else if (known === undefined) instances.set(name, new InstanceChecks(entry, setting))
     else known.update(entry)
   }

@@ -12,6 +12,7 @@ import {
   type Notify,
   type Registry,
   reported,
+  type ScheduledCheck,
 } from '@seamark/core'
 import { CheckTask, type CheckTaskSetting } from './check-task.ts'
 import type { Outbox } from './outbox.ts'
@@ -57,11 +58,11 @@ export class InstanceChecks {
     const same = isSamePlace(entry, this.#entry)
     this.#entry = entry
     for (const [id, task] of this.#tasks) {
-      const check = instance.checks.find((check) => check.id === id)
+      const check = scheduled(instance).find((check) => check.id === id)
       if (same && isDeepStrictEqual(check, task.check)) task.instance = instance
       else this.#stop(task)
     }
-    for (const check of instance.checks) {
+    for (const check of scheduled(instance)) {
       if (this.#tasks.has(check.id)) continue
       const task = new CheckTask(entry, check, this.#setting, (task) => this.#observed(task))
       this.#tasks.set(check.id, task)
@@ -133,6 +134,11 @@ export class InstanceChecks {
 
 function report({ check, verdict }: CheckTask): CheckReport {
   return { id: check.id, status: verdict.status, output: verdict.output }
+}
+
+/** Those that a server runs. */
+export function scheduled({ checks }: Instance): readonly ScheduledCheck[] {
+  return checks.filter((check) => check.type !== 'reported')
 }
 
 /** Whether what was observed of one holds for the other: a registration that never went away, at the same address. */

@@ -1,4 +1,4 @@
-import type { CheckDefinition } from '@seamark/core'
+import type { ScheduledCheck } from '@seamark/core'
 import type { CheckRunner, Outcome, RunContext } from './check-runner.ts'
 import { commandCheck } from './command-check.ts'
 import { grpcCheck } from './grpc-check.ts'
@@ -6,7 +6,7 @@ import { httpCheck } from './http-check.ts'
 import { tcpCheck } from './tcp-check.ts'
 
 const runners: {
-  readonly [Type in CheckDefinition['type']]: CheckRunner<Extract<CheckDefinition, { type: Type }>>
+  readonly [Type in ScheduledCheck['type']]: CheckRunner<Extract<ScheduledCheck, { type: Type }>>
 } = {
   http: httpCheck,
   tcp: tcpCheck,
@@ -15,9 +15,9 @@ const runners: {
 }
 
 /** Runs a check once. Failing is an outcome too: it rejects only with the signal's reason. */
-export async function runCheck(check: CheckDefinition, context: RunContext): Promise<Outcome> {
+export async function runCheck(check: ScheduledCheck, context: RunContext): Promise<Outcome> {
   // The table pairs each type with its runner, which TypeScript cannot follow through a lookup.
-  const run = runners[check.type] as CheckRunner<CheckDefinition>
+  const run = runners[check.type] as CheckRunner<ScheduledCheck>
   try {
     return await run(check, context)
   } catch (error) {

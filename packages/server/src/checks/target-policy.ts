@@ -2,10 +2,10 @@ import type { LookupAddress } from 'node:dns'
 import { lookup } from 'node:dns/promises'
 import { BlockList, isIP, isIPv6, type LookupFunction } from 'node:net'
 import {
-  type CheckDefinition,
   type CommandCheck,
   type Instance,
   invalidField,
+  type ScheduledCheck,
   SeamarkError,
   splitTarget,
 } from '@seamark/core'
@@ -23,7 +23,7 @@ export interface CheckPolicy {
   readonly allowForeignChecks: boolean
 }
 
-export type NetworkCheck = Exclude<CheckDefinition, CommandCheck>
+export type NetworkCheck = Exclude<ScheduledCheck, CommandCheck>
 
 /** Where a check connects to, as written. */
 export interface Target {
@@ -79,12 +79,12 @@ const fix = {
  */
 export function refuseChecks(instance: Instance, policy: CheckPolicy): void {
   for (const [index, check] of instance.checks.entries())
-    refuseCheck(check, instance, policy, `checks/${index}`)
+    if (check.type !== 'reported') refuseCheck(check, instance, policy, `checks/${index}`)
 }
 
 /** As `refuseChecks`, for one check. */
 export function refuseCheck(
-  check: CheckDefinition,
+  check: ScheduledCheck,
   instance: Instance,
   policy: CheckPolicy,
   path = `checks/${check.id}`,

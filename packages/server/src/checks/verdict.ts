@@ -1,4 +1,4 @@
-import type { CheckDefinition, CheckResult, HealthStatus } from '@seamark/core'
+import type { CheckResult, HealthStatus, ScheduledCheck } from '@seamark/core'
 import type { Outcome } from './check-runner.ts'
 
 /**
@@ -7,7 +7,7 @@ import type { Outcome } from './check-runner.ts'
  * successes, it follows at once.
  */
 export class Verdict {
-  readonly #thresholds: Pick<CheckDefinition, 'successThreshold' | 'failureThreshold'>
+  readonly #thresholds: Pick<ScheduledCheck, 'successThreshold' | 'failureThreshold'>
   #status: HealthStatus
   #output: string
   #succeeding = false
@@ -15,7 +15,7 @@ export class Verdict {
 
   /** Begins with what is known; what was never seen alive is critical. */
   constructor(
-    thresholds: Pick<CheckDefinition, 'successThreshold' | 'failureThreshold'>,
+    thresholds: Pick<ScheduledCheck, 'successThreshold' | 'failureThreshold'>,
     known: Pick<CheckResult, 'status' | 'output'> = { status: 'critical', output: '' },
   ) {
     this.#thresholds = thresholds
