@@ -15,13 +15,9 @@ export interface FrontOptions {
 /** What may still be asked of a server that drains. */
 const probes = new Set(['/healthz', '/readyz', '/metrics'])
 
-/** The route that kept answers are of. */
-const route = '/api/v1/namespaces/:namespace/services/:service'
-
 /** What every request meets first: the host guard, the end of the server, and answers that are ready. */
 export function front({ context, guard, handler }: FrontOptions) {
   const { answers, bounds, log, metrics, stage } = context
-  const counters = { 200: metrics.answered('GET', route, 200), 304: metrics.answered('GET', route, 304) }
 
   function refused(request: IncomingMessage, url: string): SeamarkError | undefined {
     if (!guard(request.headers.host)) return hostNotAllowed(request.headers.host)
@@ -40,7 +36,7 @@ export function front({ context, guard, handler }: FrontOptions) {
       const answer = answers.get(url)
       if (answer !== undefined) {
         const status = sendAnswer(request, response, answer)
-        counters[status].count++
+        metrics.answered('GET', answer.route, status).count++
         log.debug({ method: 'GET', url, status }, 'answered')
         return
       }

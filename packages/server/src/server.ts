@@ -101,6 +101,9 @@ export async function server(options: ServerOptions): Promise<Server> {
     if (event === 'leases_expired') metrics.expiries.inc(Number(details.count ?? 1))
   })
   const replica = catalog(engine, { clock, notify: hub.notify })
+  const answers = new AnswerCache(bounds.answerBytes)
+  // Before anybody who answers upon a change: no answer is older than the news of it.
+  answers.follow(replica)
   const census = new Census(replica)
   const lag = (ms: number) => metrics.watchLag.observe(ms / 1_000)
   const watchers = new Watchers({ catalog: replica, clock, bounds, lag })
@@ -118,7 +121,7 @@ export async function server(options: ServerOptions): Promise<Server> {
     census,
     watchers,
     waiters,
-    answers: new AnswerCache(replica, bounds.answerBytes),
+    answers,
     stage: { warm: false, draining: false },
     visible: visible(replica, clock, bounds.visibleTimeout),
   }

@@ -15,7 +15,8 @@ import {
   weightedRandom,
 } from '@seamark/core'
 import { compare } from 'semver'
-import { type Answer, answer, sendAnswer } from './answer.ts'
+import { answer, sendAnswer } from './answer.ts'
+import type { Made } from './answer-cache.ts'
 import { requestLimits } from './bounds.ts'
 import { countOf } from './census.ts'
 import type { Routes } from './context.ts'
@@ -41,6 +42,8 @@ interface ServiceQuery extends SelectionQuery {
 
 const tags = ['services']
 const json = 'application/json; charset=utf-8'
+/** What one service is counted under. */
+const serviceRoute = '/api/v1/namespaces/:namespace/services/:service'
 
 /** Milliseconds that `?index=` waits without `?wait=`, as Consul's blocking queries. */
 const defaultWait = 300_000
@@ -49,15 +52,18 @@ const defaultWait = 300_000
 export const services: Routes = (app, { context }, done) => {
   const { catalog, census, answers, watchers, waiters } = context
 
-  function answerTo(key: string, service: ServiceKey, question: ServiceQuestion): Answer {
-    const ready = answers.get(key)
-    if (ready !== undefined) return ready
+  const make = (service: ServiceKey, question: ServiceQuestion) => (): Made => {
     const snapshot = catalog.snapshot(service)
     const { staleSince } = catalog
     const tag = [watchers.epoch, snapshot.revision, staleSince].filter((part) => part !== undefined).join(':')
-    const made = answer(serviceJson(snapshot, question, staleSince), tag)
-    answers.put(key, snapshot, staleSince, made)
-    return made
+    return {
+      answer: answer({ route: serviceRoute, json: serviceJson(snapshot, question, staleSince), tag }),
+      // Of a service that is not there, the catalog remembers no snapshot.
+      holds:
+        snapshot.entries.length === 0
+          ? undefined
+          : () => catalog.staleSince === staleSince && catalog.snapshot(service) === snapshot,
+    }
   }
 
   app.get(
@@ -125,7 +131,7 @@ export const services: Routes = (app, { context }, done) => {
         await untilClosed(reply.raw, (closed) => waiters.changed(request.params, index, wait, closed))
       // A URL begins with a slash: neither is taken for the other.
       const key = JSON.stringify([request.params, question])
-      const found = answerTo(key, request.params, question)
+      const found = answers.getOrMake(key, make(request.params, question))
       if (index === undefined) answers.alias(key, request.raw.url!)
       reply.hijack()
       if (context.stage.draining) reply.raw.setHeader('connection', 'close')
