@@ -1,6 +1,6 @@
-import { Backoff } from './backoff.ts'
 import { changedService, type EntryChange } from './change.ts'
-import { type Clock, sleep, systemClock } from './clock.ts'
+import type { Clock } from './clock.ts'
+import { Contact } from './contact.ts'
 import { SeamarkError } from './errors.ts'
 import { displayName, type InstanceKey, type ServiceKey, serviceId } from './names.ts'
 import type { Batch, Change, Directory, Entry, Holder, Notify, Revision, Source } from './ports.ts'
@@ -77,36 +77,25 @@ export function watchingCatalog(source: Source, options: WatchingCatalogOptions 
 }
 
 abstract class Replica implements Catalog {
-  readonly #clock: Clock
-  readonly #notify: Notify
+  readonly #contact: Contact<CatalogUpdate>
   readonly #protectEmpty: boolean
   readonly #rooms = new Map<string, Room>()
   /** By namespace, then by id. */
   readonly #locations = new Map<string, Map<string, Room>>()
-  readonly #listeners = new Set<(update: CatalogUpdate) => void>()
-  readonly #waits = new Set<Wait>()
-  readonly #closing = new AbortController()
-  #loops: Promise<void>[] = []
   #services = new Map<string | undefined, readonly ServiceKey[]>()
   #size = 0
-  /** Whether somebody was told that the source is lost. */
-  #away = false
   revision: Revision = 0
-  staleSince: number | undefined
 
-  constructor({
-    clock = systemClock,
-    notify = () => {},
-    protectEmpty = false,
-    initial,
-  }: WatchingCatalogOptions) {
-    this.#clock = clock
-    this.#notify = notify
+  constructor({ clock, notify, protectEmpty = false, initial }: WatchingCatalogOptions) {
+    this.#contact = new Contact({ clock, notify, since: initial?.date })
     this.#protectEmpty = protectEmpty
-    this.staleSince = initial?.date ?? clock.date()
     const changes: EntryChange[] = []
     for (const entry of initial?.entries ?? []) this.#put(entry, changes)
     for (const room of touched(changes, this.#rooms)) room.settle(0)
+  }
+
+  get staleSince(): number | undefined {
+    return this.#contact.staleSince
   }
 
   get size(): number {
@@ -147,38 +136,31 @@ abstract class Replica implements Catalog {
   }
 
   async ready(service: ServiceKey, signal?: AbortSignal): Promise<Snapshot> {
-    this.open()
-    if (!this.isWarm(service)) await this.#wait(() => this.isWarm(service), signal)
+    await this.#contact.wait(() => this.isWarm(service), signal)
     return this.snapshot(service)
   }
 
-  async warm(signal?: AbortSignal): Promise<void> {
-    this.open()
-    if (!this.isWarm()) await this.#wait(() => this.isWarm(), signal)
+  warm(signal?: AbortSignal): Promise<void> {
+    return this.#contact.wait(() => this.isWarm(), signal)
   }
 
-  async reached(revision: Revision, signal?: AbortSignal): Promise<void> {
-    this.open()
-    if (this.revision < revision) await this.#wait(() => this.revision >= revision, signal)
+  reached(revision: Revision, signal?: AbortSignal): Promise<void> {
+    return this.#contact.wait(() => this.revision >= revision, signal)
   }
 
   subscribe(listener: (update: CatalogUpdate) => void): Disposable {
-    this.#listeners.add(listener)
-    return { [Symbol.dispose]: () => this.#listeners.delete(listener) }
+    return this.#contact.subscribe(listener)
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#closing.abort()
-    for (const wait of [...this.#waits]) wait.reject(closed())
-    this.#listeners.clear()
-    await Promise.all(this.#loops)
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#contact.close()
   }
 
   /** Whether the source has told of the service, or of everything watched. */
   protected abstract isWarm(service?: ServiceKey): boolean
 
   protected open(): void {
-    if (this.#closing.signal.aborted) throw closed()
+    this.#contact.open()
   }
 
   /**
@@ -191,59 +173,13 @@ abstract class Replica implements Catalog {
     begun: () => void,
     signal?: AbortSignal,
   ): void {
-    const closing = this.#closing.signal
-    const stop = signal === undefined ? closing : AbortSignal.any([signal, closing])
-    const loop = this.#follow(watch, covers, begun, stop).finally(() => {
-      this.#loops = this.#loops.filter((other) => other !== loop)
-    })
-    this.#loops.push(loop)
-  }
-
-  async #follow(
-    watch: (signal: AbortSignal) => AsyncIterable<Batch>,
-    covers: ReadonlySet<string> | undefined,
-    begun: () => void,
-    signal: AbortSignal,
-  ): Promise<void> {
-    const backoff = new Backoff()
     let first = true
-    while (!signal.aborted) {
-      try {
-        for await (const batch of watch(signal)) {
-          if (signal.aborted) return
-          if (first) begun()
-          first = false
-          backoff.reset()
-          this.#regained()
-          this.#apply(batch, covers)
-        }
-        if (signal.aborted) return
-        this.#lost(new SeamarkError('engine_unavailable', 'The watch ended.'))
-      } catch (error) {
-        if (signal.aborted) return
-        this.#lost(error)
-      }
-      await sleep(this.#clock, backoff.next(), signal).catch(() => {})
+    const apply = (batch: Batch) => {
+      if (first) begun()
+      first = false
+      this.#apply(batch, covers)
     }
-  }
-
-  #lost(error: unknown): void {
-    this.staleSince ??= this.#clock.date()
-    if (this.#away) return
-    this.#away = true
-    this.#notify({
-      level: 'warn',
-      event: 'source_lost',
-      message: 'The registry cannot be watched; what is known of it is kept.',
-      details: { error },
-    })
-  }
-
-  #regained(): void {
-    this.staleSince = undefined
-    if (!this.#away) return
-    this.#away = false
-    this.#notify({ level: 'info', event: 'source_regained', message: 'The registry is watched again.' })
+    this.#contact.follow(watch, apply, signal)
   }
 
   #apply(batch: Batch, covers: ReadonlySet<string> | undefined): void {
@@ -260,22 +196,7 @@ abstract class Replica implements Catalog {
     if (changes.length > 0) {
       const services = rooms.map(({ key }) => key)
       const emptied = renewed ? rooms.filter(({ size }) => size === 0).map(({ key }) => key) : []
-      const update = { revision: batch.revision, changes, services, emptied }
-      for (const listener of this.#listeners) this.#tell(listener, update)
-    }
-    for (const wait of [...this.#waits]) wait.check()
-  }
-
-  #tell(listener: (update: CatalogUpdate) => void, update: CatalogUpdate): void {
-    try {
-      listener(update)
-    } catch (error) {
-      this.#notify({
-        level: 'error',
-        event: 'listener_failed',
-        message: 'A listener of the catalog threw; the others were told.',
-        details: { error },
-      })
+      this.#contact.tell({ revision: batch.revision, changes, services, emptied })
     }
   }
 
@@ -335,8 +256,8 @@ abstract class Replica implements Catalog {
   }
 
   #keep(room: Room): void {
-    room.keptSince = this.#clock.date()
-    this.#notify({
+    room.keptSince = this.#contact.clock.date()
+    this.#contact.notify({
       level: 'warn',
       event: 'empty_answer_kept_out',
       message: `The registry says that ${displayName(room.key)} has no instances, as after a restart: its ${room.size} known ones are kept.`,
@@ -393,35 +314,6 @@ abstract class Replica implements Catalog {
   protected forget(room: Room): void {
     if (room.size === 0) this.#rooms.delete(serviceId(room.key))
   }
-
-  #wait(done: () => boolean, signal: AbortSignal | undefined): Promise<void> {
-    return new Promise((resolve, reject) => {
-      if (signal?.aborted) return reject(signal.reason)
-      const end = () => {
-        this.#waits.delete(wait)
-        signal?.removeEventListener('abort', abort)
-      }
-      const abort = () => wait.reject(signal?.reason)
-      const wait: Wait = {
-        check: () => {
-          if (!done()) return
-          end()
-          resolve()
-        },
-        reject: (error) => {
-          end()
-          reject(error)
-        },
-      }
-      signal?.addEventListener('abort', abort, { once: true })
-      this.#waits.add(wait)
-    })
-  }
-}
-
-interface Wait {
-  check(): void
-  reject(error: unknown): void
 }
 
 class FullCatalog extends Replica {
@@ -516,8 +408,4 @@ function byName(a: ServiceKey, b: ServiceKey): number {
 
 function compare(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0
-}
-
-function closed(): SeamarkError {
-  return new SeamarkError('closed', 'The catalog was closed.')
 }

@@ -51,6 +51,7 @@ export {
   splitTarget,
   type TcpCheck,
 } from './instance.ts'
+export { type Items, type ItemsOptions, type ItemsUpdate, items, type SingleItemChange } from './items.ts'
 export type { Journal, JournalCommit, JournalState, JournalWrite, Registration } from './journal.ts'
 export { grantedTtl } from './lease.ts'
 export { type Dated, Ledger, type LedgerOptions } from './ledger.ts'
