@@ -64,8 +64,16 @@ export class AnswerCache {
 
   /** What is kept under `key`, as of now. `undefined` too if it cannot be made any more: asking anew says why. */
   get(key: string): Answer | undefined {
+    // That a replica was lost is no change to its listeners.
+    for (const followed of this.#followed) {
+      const { staleSince } = followed.replica
+      if (staleSince === followed.staleSince) continue
+      followed.staleSince = staleSince
+      this.invalidate()
+    }
     const kept = this.#byKey.get(key)
-    return kept && this.#current(kept)
+    if (kept === undefined || kept.generation === this.#generation) return kept?.answer
+    return this.#renewed(kept)
   }
 
   /** What is kept under `key`; otherwise it is made, and kept if it may be. Throws what `make` throws. */
@@ -92,18 +100,6 @@ export class AnswerCache {
     for (const { subscription } of this.#followed) subscription[Symbol.dispose]()
   }
 
-  #current(kept: Kept): Answer | undefined {
-    // That a replica was lost is no change to its listeners.
-    for (const followed of this.#followed) {
-      const { staleSince } = followed.replica
-      if (staleSince === followed.staleSince) continue
-      followed.staleSince = staleSince
-      this.invalidate()
-    }
-    if (kept.generation === this.#generation) return kept.answer
-    return this.#renewed(kept)
-  }
-
   #renewed(kept: Kept): Answer | undefined {
     try {
       if (!kept.holds()) {
@@ -122,11 +118,14 @@ export class AnswerCache {
     }
     kept.generation = this.#generation
     const { answer } = kept
+    // It alone must not push all others out.
+    if (sizeOf(kept) > this.#bound) this.#drop(kept)
     this.#trim()
     return answer
   }
 
   #keep(kept: Kept): void {
+    if (sizeOf(kept) > this.#bound) return
     for (const key of kept.keys) {
       this.#dropKey(key)
       this.#byKey.set(key, kept)
