@@ -31,6 +31,7 @@ export const exitOf: Readonly<Record<ErrorCode, Exit>> = {
   lease_lost: 'conflict',
   id_taken: 'conflict',
   claim_held: 'conflict',
+  item_changed: 'conflict',
   too_large: 'usage',
   unsupported_media_type: 'failure',
   host_not_allowed: 'refused',

@@ -15,6 +15,10 @@ export const errorCodes = {
   lease_lost: { status: 410, meaning: 'The lease expired, was superseded or was revoked: register again.' },
   id_taken: { status: 409, meaning: 'Another service of the namespace holds an instance with that id.' },
   claim_held: { status: 409, meaning: 'Another lease holds the claim.' },
+  item_changed: {
+    status: 409,
+    meaning: 'An item is not at the revision that the write compares with: nothing was written.',
+  },
   too_large: {
     status: 413,
     meaning: 'The request has more bytes, or more elements, than the server accepts.',
