@@ -50,6 +50,7 @@ describeEngine('the LMDB engine', {
         'a watch whose connection breaks catches up',
         'a watch whose connection breaks again and again shows nothing partly',
         'writing goes on after a disconnect',
+        'a watch of items whose connection breaks tells afterwards what it missed',
       ],
     },
   ],

@@ -94,7 +94,8 @@ export function sourceOf(harness: Harness): SourceHarness {
 }
 
 /** After a disconnect, a write may have to wait for the connection. Done twice, these do no harm. */
-async function persistently(write: () => Promise<unknown>): Promise<void> {
+/** Writes, again while the engine is unavailable. */
+export async function persistently(write: () => Promise<unknown>): Promise<void> {
   const backoff = new Backoff({ first: 10, most: 200 })
   for (let tries = 1; ; tries++)
     try {

@@ -21,12 +21,14 @@ describeEngine('the memory engine', {
         'a watch whose connection breaks catches up',
         'a watch whose connection breaks again and again shows nothing partly',
         'writing goes on after a disconnect',
+        'a watch of items whose connection breaks tells afterwards what it missed',
       ],
     },
     {
       reason: 'it keeps nothing when its process ends',
       tests: [
         'a watch shows after a crash what was kept',
+        'items outlive the handle that wrote them, and those who hold the truth',
         'a registration survives a crash',
         'a lease survives a crash, with no less than its TTL left after its last renewal',
         'a lease can be renewed after a crash',

@@ -8,6 +8,7 @@ import {
   type Instance,
   type InstanceInput,
   type InstanceKey,
+  type Item,
   instance,
   isSeamarkError,
   type Lease,
@@ -18,8 +19,10 @@ import {
   type Terms,
 } from '@seamark/core'
 import { expect } from 'vitest'
-import { directoryFollower, type Follower, type FollowerOptions, follower } from './follower.ts'
+import { directoryFollower, type Follower, follower } from './follower.ts'
+import type { FollowerOptions } from './following.ts'
 import type { Breakable, Harness, SourceHarness, SourceTruth, Truth } from './harness.ts'
+import { type ItemFollower, itemFollower } from './item-follower.ts'
 import { type Silence, silence } from './silence.ts'
 import type { Time } from './time.ts'
 
@@ -37,7 +40,7 @@ abstract class Trial<S extends Source, T extends Breakable & AsyncDisposable & {
   /** Milliseconds of the real clock that a condition may take to become true. */
   readonly patience: number
   readonly #handles = new Set<S>()
-  readonly #followers = new Set<Follower>()
+  readonly #followers = new Set<AsyncDisposable>()
   #silence: Silence | undefined
 
   constructor(truth: T, patience: number) {
@@ -79,7 +82,7 @@ abstract class Trial<S extends Source, T extends Breakable & AsyncDisposable & {
   }
 
   /** Ends the follower with the test, and fails the test if the watch had broken its contract. */
-  keep(following: Follower): Follower {
+  keep<F extends AsyncDisposable>(following: F): F {
     this.#followers.add(following)
     return following
   }
@@ -194,6 +197,46 @@ export class EngineTrial extends Trial<Engine, Truth> {
 
   get time(): Time {
     return this.truth.time
+  }
+
+  /** An item's key in this test's own part of the store. */
+  itemKey(name: string): string {
+    return `${this.service.namespace}/${name}`
+  }
+
+  async put(engine: Engine, name: string, text: string): Promise<Revision> {
+    const value = new TextEncoder().encode(text)
+    const revision = await engine.write([{ type: 'put', key: this.itemKey(name), value }])
+    if (revision === undefined) throw new Error('A write without comparisons was refused.')
+    return revision
+  }
+
+  followItems(engine: Engine, prefix: string, options?: FollowerOptions): ItemFollower {
+    return this.keep(itemFollower(engine, this.itemKey(prefix), { patience: this.patience, ...options }))
+  }
+
+  /** The items under a prefix, as a new watch shows them first; or, `since` a revision, as soon as it shows that. */
+  async firstItems(engine: Engine, prefix: string, since: Revision = 0): Promise<readonly Item[]> {
+    const following = itemFollower(engine, this.itemKey(prefix), { patience: this.patience })
+    await following.until('the first batch', () => true)
+    await following.reached(since)
+    const items = [...following.items.values()]
+    await following[Symbol.asyncDispose]()
+    return items
+  }
+
+  async item(engine: Engine, name: string, since: Revision): Promise<Item | undefined> {
+    const items = await this.firstItems(engine, '', since)
+    return items.find(({ key }) => key === this.itemKey(name))
+  }
+
+  /** All items of this test, as text, by name. */
+  async texts(engine: Engine, since: Revision): Promise<Readonly<Record<string, string>>> {
+    const items = await this.firstItems(engine, '', since)
+    const start = this.itemKey('').length
+    return Object.fromEntries(
+      items.map(({ key, value }) => [key.slice(start), new TextDecoder().decode(value)]),
+    )
   }
 
   followAll(engine: Engine): Follower {
