@@ -2,7 +2,15 @@ import { once } from 'node:events'
 import { createServer, type Server as HttpServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { hostname } from 'node:os'
-import { type Catalog, type Clock, catalog, type Engine, SeamarkError, systemClock } from '@seamark/core'
+import {
+  type Catalog,
+  type Clock,
+  catalog,
+  type Engine,
+  items as itemReplica,
+  SeamarkError,
+  systemClock,
+} from '@seamark/core'
 import fastify, { type FastifyInstance } from 'fastify'
 import { type Logger, pino } from 'pino'
 import { AnswerCache } from './answer-cache.ts'
@@ -10,6 +18,8 @@ import { type Bounds, defaultBounds } from './bounds.ts'
 import { Census } from './census.ts'
 import { type Checker, checker } from './checks/checker.ts'
 import { claims } from './claims.ts'
+import { ConsulFace } from './consul/face.ts'
+import { type ConsulOptions, consulSettings } from './consul/options.ts'
 import type { Context, Routes } from './context.ts'
 import { docs } from './docs.ts'
 import { errorHeaders, errorJson, refuseConnection, seamarkError } from './error-answer.ts'
@@ -29,6 +39,7 @@ import { validation } from './validation.ts'
 import { version } from './version.ts'
 import { visible } from './visible.ts'
 import { Waiters } from './waiters.ts'
+import { warmed } from './warmed.ts'
 import { watch } from './watch.ts'
 import { Watchers } from './watchers.ts'
 
@@ -64,6 +75,8 @@ export interface ServerOptions {
   clock?: Clock
   /** See `defaultBounds` and `docs/reference/limits.md`. */
   bounds?: Partial<Bounds>
+  /** How the server shows itself through Consul's API. */
+  consul?: ConsulOptions
 }
 
 /** A server that listens. Disposing of it closes it. */
@@ -84,8 +97,8 @@ export interface Server extends AsyncDisposable {
 }
 
 /**
- * Puts a registry behind HTTP: `/api/v1`, `/healthz`, `/readyz`, `/metrics`. Resolves once it listens; what is asked
- * before it knows what is registered waits. Throws `configuration` when it may not or cannot listen there.
+ * Puts a registry behind HTTP: `/api/v1`, Consul's `/v1`, `/healthz`, `/readyz`, `/metrics`. Resolves once it listens;
+ * what is asked before it knows what is registered waits. Throws `configuration` when it may not or cannot listen there.
  */
 export async function server(options: ServerOptions): Promise<Server> {
   const { engine, engineName, host = '127.0.0.1', port = 8500, insecure = false, allowedHosts = [] } = options
@@ -94,6 +107,7 @@ export async function server(options: ServerOptions): Promise<Server> {
   const checkPolicy = { allowCommandChecks, allowForeignChecks }
   const bounds: Bounds = { ...defaultBounds, ...options.bounds }
   if (!isLoopback(host) && !insecure) throw notLoopback(host)
+  const settings = consulSettings(options.consul)
 
   const metrics = new Metrics()
   const heard = hub.subscribe(({ level, event, message, details: { error, ...details } = {} }) => {
@@ -101,6 +115,7 @@ export async function server(options: ServerOptions): Promise<Server> {
     if (event === 'leases_expired') metrics.expiries.inc(Number(details.count ?? 1))
   })
   const replica = catalog(engine, { clock, notify: hub.notify })
+  const items = itemReplica(engine, '', { clock, notify: hub.notify })
   const answers = new AnswerCache(bounds.answerBytes)
   // Before anybody who answers upon a change: no answer is older than the news of it.
   answers.follow(replica)
@@ -113,6 +128,7 @@ export async function server(options: ServerOptions): Promise<Server> {
     engine,
     engineName,
     catalog: replica,
+    items,
     clock,
     bounds,
     log: logger,
@@ -124,8 +140,10 @@ export async function server(options: ServerOptions): Promise<Server> {
     answers,
     stage: { warm: false, draining: false },
     visible: visible(replica, clock, bounds.visibleTimeout),
+    itemsVisible: visible(items, clock, bounds.visibleTimeout),
   }
-  replica.warm().then(
+  const face = new ConsulFace(context, settings, hub.notify)
+  Promise.all([replica.warm(), items.warm()]).then(
     () => {
       context.stage.warm = true
     },
@@ -140,9 +158,10 @@ export async function server(options: ServerOptions): Promise<Server> {
     await membership?.[Symbol.asyncDispose]()
     watchers.close()
     waiters.close()
+    await face[Symbol.asyncDispose]()
     census.close()
     context.answers.close()
-    await replica[Symbol.asyncDispose]()
+    await Promise.all([replica[Symbol.asyncDispose](), items[Symbol.asyncDispose]()])
     metrics.close()
     heard[Symbol.dispose]()
   }
@@ -150,7 +169,7 @@ export async function server(options: ServerOptions): Promise<Server> {
   let app: FastifyInstance
   let http: HttpServer
   try {
-    app = await application(context, (handler) => {
+    app = await application(context, face, (handler) => {
       const guard = hostGuard({ host, allowedHosts })
       return httpServer(bounds, front({ context, guard, handler }))
     })
@@ -183,6 +202,7 @@ export async function server(options: ServerOptions): Promise<Server> {
     const closed = new Promise((resolve) => http.close(resolve))
     watchers.close()
     waiters.close()
+    face.drain()
     const force = clock.after(bounds.drainTimeout, () => {
       logger.warn('requests in flight did not finish in time: closing their connections')
       http.closeAllConnections()
@@ -233,6 +253,7 @@ function httpServer(bounds: Bounds, handler: Handler): HttpServer {
 
 async function application(
   context: Context,
+  face: ConsulFace,
   serverFactory: (handler: Handler) => HttpServer,
 ): Promise<FastifyInstance> {
   const { bounds, log, metrics, stage } = context
@@ -274,35 +295,20 @@ async function application(
   app.register(status, { context, prefix })
   app.register(docs, { context, prefix })
   app.register(registry, { context, prefix })
+  app.register(face.routes)
   await app.ready()
   return app
 }
 
 /** The routes that show or change what is registered: they wait until that is known. */
 const registry: Routes = (app, { context }, done) => {
-  const { catalog, clock, bounds, stage } = context
+  const { catalog, items, clock, bounds, stage } = context
   app.addHook('onRequest', async () => {
-    if (!stage.warm) await warmed(catalog, clock, bounds.visibleTimeout)
+    if (stage.warm) return
+    for (const replica of [catalog, items]) await warmed(replica, clock, bounds.visibleTimeout)
   })
   for (const routes of [instances, leases, claims, services, watch]) app.register(routes, { context })
   done()
-}
-
-async function warmed(catalog: Catalog, clock: Clock, timeout: number): Promise<void> {
-  const giveUp = new AbortController()
-  const timer = clock.after(timeout, () =>
-    giveUp.abort(
-      new SeamarkError(
-        'engine_unavailable',
-        'The engine has not yet told what is registered: try again later.',
-      ),
-    ),
-  )
-  try {
-    await catalog.warm(giveUp.signal)
-  } finally {
-    timer.cancel()
-  }
 }
 
 async function listening(http: HttpServer, host: string, port: number): Promise<void> {

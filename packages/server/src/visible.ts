@@ -1,13 +1,18 @@
-import { type Catalog, type Clock, type Revision, SeamarkError } from '@seamark/core'
+import { type Clock, type Revision, SeamarkError } from '@seamark/core'
 
-/** Waits until the catalog shows what was written at a revision, for at most `timeout` ms. */
+interface Replica {
+  readonly revision: Revision
+  reached(revision: Revision, signal?: AbortSignal): Promise<void>
+}
+
+/** Waits until a replica shows what was written at a revision, for at most `timeout` ms. */
 export function visible(
-  catalog: Catalog,
+  replica: Replica,
   clock: Clock,
   timeout: number,
 ): (revision: Revision) => Promise<void> {
   return async (revision) => {
-    if (catalog.revision >= revision) return
+    if (replica.revision >= revision) return
     const giveUp = new AbortController()
     const timer = clock.after(timeout, () =>
       giveUp.abort(
@@ -18,7 +23,7 @@ export function visible(
       ),
     )
     try {
-      await catalog.reached(revision, giveUp.signal)
+      await replica.reached(revision, giveUp.signal)
     } finally {
       timer.cancel()
     }

@@ -1,0 +1,57 @@
+import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http'
+
+/** What was asked of an endpoint. */
+export class Ask {
+  readonly method: string
+  /** What follows the endpoint's path, decoded: `web` of `/v1/health/service/web`. Empty at an endpoint without parameters. */
+  readonly rest: string
+  readonly query: URLSearchParams
+  readonly headers: IncomingHttpHeaders
+  readonly body: Buffer
+  readonly #request: IncomingMessage
+  readonly #response: ServerResponse
+  #closed: AbortSignal | undefined
+
+  /** `path` is the endpoint's. */
+  constructor(path: string, body: Buffer, request: IncomingMessage, response: ServerResponse) {
+    const [, asked = '', query] = /^([^?]*)(?:\?(.*))?$/s.exec(request.url!) ?? []
+    this.method = request.method!
+    this.rest = decodeURIComponent(asked).slice(path.length)
+    this.query = new URLSearchParams(query)
+    this.headers = request.headers
+    this.body = body
+    this.#request = request
+    this.#response = response
+  }
+
+  /** Target as it was sent: path and query. */
+  get url(): string {
+    return this.#request.url!
+  }
+
+  /** Whether the parameter is there, with or without a value. */
+  has(name: string): boolean {
+    return this.query.has(name)
+  }
+
+  /** The parameter's first value; empty if it is not there. */
+  get(name: string): string {
+    return this.query.get(name) ?? ''
+  }
+
+  /** Where it comes from. A dual-stack socket shows IPv4 as `::ffff:10.0.0.1`. */
+  get address(): string {
+    return (this.#request.socket.remoteAddress ?? '').replace(/^::ffff:(?=[\d.]+$)/, '')
+  }
+
+  /** Aborts when the one who asked goes away. */
+  get closed(): AbortSignal {
+    if (this.#closed === undefined) {
+      const controller = new AbortController()
+      if (this.#response.closed) controller.abort()
+      else this.#response.once('close', () => controller.abort())
+      this.#closed = controller.signal
+    }
+    return this.#closed
+  }
+}

@@ -1,0 +1,19 @@
+import type { Items, Revision } from '@seamark/core'
+import type { Context } from '../context.ts'
+import type { ConsulSettings } from './options.ts'
+import type { Topics } from './topics.ts'
+
+/** What the endpoints of Consul's API share. */
+export interface ConsulContext {
+  /** The engine to write to, the catalog to read from, the clock. */
+  readonly server: Context
+  /** All items of this face, those whose keys begin with `consul/`. */
+  readonly items: Items
+  readonly settings: ConsulSettings
+  /** Who waits for what. Whoever keeps something derived wakes its topics. */
+  readonly topics: Topics
+  /** The highest revision that this server has seen, of the registry or of items. */
+  readonly revision: Revision
+  /** Resolves once the items show what was written at this revision; 0 is there already. Throws `timeout`. */
+  itemsVisible(revision: Revision): Promise<void>
+}

@@ -1,0 +1,119 @@
+import { type Items, items, type Notify, type Revision } from '@seamark/core'
+import type { FastifyPluginCallback, FastifyReply, FastifyRequest } from 'fastify'
+import type { Context } from '../context.ts'
+import { visible } from '../visible.ts'
+import { warmed } from '../warmed.ts'
+import { type ConsulAnswer, errorAnswer, textAnswer } from './answer.ts'
+import { Ask } from './ask.ts'
+import type { ConsulContext } from './context.ts'
+import type { Endpoint, Endpoints } from './endpoint.ts'
+import type { ConsulSettings } from './options.ts'
+import { status } from './status.ts'
+import { Topics } from './topics.ts'
+
+/** Everything below `/v1`. */
+const families: readonly Endpoints[] = [status]
+
+/** Consul's HTTP API over the same registry. */
+export class ConsulFace implements AsyncDisposable {
+  readonly #items: Items
+  readonly #topics: Topics
+  readonly #context: ConsulContext
+  #warm = false
+
+  constructor(server: Context, settings: ConsulSettings, notify: Notify) {
+    const { engine, catalog, clock, bounds } = server
+    this.#items = items(engine, 'consul/', { clock, notify })
+    this.#topics = new Topics(clock, bounds.waiters)
+    const replica = this.#items
+    const itemsVisible = visible(replica, clock, bounds.visibleTimeout)
+    this.#context = {
+      server,
+      items: replica,
+      settings,
+      topics: this.#topics,
+      get revision(): Revision {
+        return Math.max(catalog.revision, replica.revision)
+      },
+      itemsVisible,
+    }
+  }
+
+  /** The routes; they are no part of the native API's documentation. */
+  readonly routes: FastifyPluginCallback = (app, _options, done) => {
+    // Clients of Consul send JSON under any name, or none.
+    app.removeAllContentTypeParsers()
+    app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
+    app.setErrorHandler((error, request, reply) => {
+      const { log } = this.#context.server
+      const answer = errorAnswer(error)
+      if (answer.status >= 500)
+        log.error({ err: error, method: request.method, url: request.url }, 'Consul API failed')
+      send(reply, answer, this.#context)
+    })
+    app.addHook('onRequest', async () => {
+      if (!this.#warm) await this.#warmed()
+    })
+    const nothing = (_request: FastifyRequest, reply: FastifyReply) =>
+      send(reply, textAnswer('', 404), this.#context)
+    app.all('/v1/*', { schema: { hide: true } }, nothing)
+    for (const family of families)
+      for (const endpoint of family(this.#context)) {
+        const url = endpoint.path.endsWith('/') ? `${endpoint.path}*` : endpoint.path
+        const options = {
+          schema: { hide: true },
+          ...(endpoint.bodyBytes !== undefined && { bodyLimit: endpoint.bodyBytes }),
+        }
+        app.all(url, options, async (request, reply) => {
+          send(reply, await this.#answer(endpoint, request, reply), this.#context)
+          return reply
+        })
+      }
+    done()
+  }
+
+  /** Lets go all who wait. */
+  drain(): void {
+    this.#topics.close()
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#topics.close()
+    await this.#items[Symbol.asyncDispose]()
+  }
+
+  async #warmed(): Promise<void> {
+    const { catalog, clock, bounds } = this.#context.server
+    for (const replica of [catalog, this.#items]) await warmed(replica, clock, bounds.visibleTimeout)
+    this.#warm = true
+  }
+
+  async #answer(endpoint: Endpoint, request: FastifyRequest, reply: FastifyReply): Promise<ConsulAnswer> {
+    const { path, methods } = endpoint
+    const allow = ['OPTIONS', ...methods].join(',')
+    if (request.method === 'OPTIONS') return textAnswer('', 200, { Allow: allow })
+    if (!(methods as readonly string[]).includes(request.method))
+      return textAnswer(`method ${request.method} not allowed`, 405, { Allow: allow })
+    if (isForeignPage(request))
+      return textAnswer('A web page of another origin may not change what is registered here.', 403)
+    const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0)
+    return endpoint.answer(new Ask(path, body, request.raw, reply.raw))
+  }
+}
+
+/** A page can send POST with any body across origins without asking first; browsers then say where it comes from. */
+function isForeignPage({ method, headers: { origin, host } }: FastifyRequest): boolean {
+  if (method === 'GET' || origin === undefined) return false
+  return !URL.canParse(origin) || new URL(origin).host !== host
+}
+
+function send(reply: FastifyReply, { status, headers, body }: ConsulAnswer, { server }: ConsulContext): void {
+  reply.hijack()
+  const { raw } = reply
+  raw.writeHead(status, {
+    ...headers,
+    'Content-Length': Buffer.byteLength(body),
+    ...(server.stage.draining && { Connection: 'close' }),
+  })
+  raw.end(body)
+}

@@ -1,0 +1,86 @@
+import { type Clock, SeamarkError } from '@seamark/core'
+
+/** Requests that wait for something to change, by what it is: a change of one topic wakes nobody who waits for another. */
+export class Topics {
+  readonly #clock: Clock
+  readonly #bound: number
+  readonly #waiting = new Map<string, Set<() => void>>()
+  #size = 0
+  #closed = false
+
+  /** At most `bound` may wait at the same time. */
+  constructor(clock: Clock, bound: number) {
+    this.#clock = clock
+    this.#bound = bound
+  }
+
+  get size(): number {
+    return this.#size
+  }
+
+  /** Whether somebody waits for the topic. */
+  has(topic: string): boolean {
+    return this.#waiting.has(topic)
+  }
+
+  /** The topics somebody waits for. */
+  names(): IterableIterator<string> {
+    return this.#waiting.keys()
+  }
+
+  /** Lets all who wait for the topic look again. */
+  wake(topic: string): void {
+    for (const look of [...(this.#waiting.get(topic) ?? [])]) look()
+  }
+
+  /**
+   * Resolves as soon as one of the topics was woken and `done()` is true, after `wait` ms, when `signal` aborts, or when
+   * the server closes. Throws `too_many`.
+   */
+  async until(
+    topics: readonly string[],
+    done: () => boolean,
+    wait: number,
+    signal: AbortSignal,
+  ): Promise<void> {
+    if (this.#closed || signal.aborted) return
+    if (this.#size >= this.#bound)
+      throw new SeamarkError('too_many', `${this.#bound} requests wait already: try again later.`)
+    await new Promise<void>((resolve, reject) => {
+      this.#size++
+      const end = (error?: unknown) => {
+        for (const topic of topics) {
+          const group = this.#waiting.get(topic)
+          group?.delete(look)
+          if (group?.size === 0) this.#waiting.delete(topic)
+        }
+        this.#size--
+        timer.cancel()
+        signal.removeEventListener('abort', stop)
+        if (error === undefined) resolve()
+        else reject(error)
+      }
+      const stop = () => end()
+      const look = () => {
+        try {
+          if (this.#closed || done()) end()
+        } catch (error) {
+          end(error)
+        }
+      }
+      const timer = this.#clock.after(wait, stop)
+      signal.addEventListener('abort', stop, { once: true })
+      for (const topic of topics) {
+        const group = this.#waiting.get(topic) ?? new Set()
+        this.#waiting.set(topic, group)
+        group.add(look)
+      }
+    })
+  }
+
+  /** Lets everybody go, now and from now on. */
+  close(): void {
+    this.#closed = true
+    for (const group of [...this.#waiting.values()]) for (const look of [...group]) look()
+  }
+}
