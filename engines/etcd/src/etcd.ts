@@ -4,10 +4,12 @@ import {
   type Claim,
   type Clock,
   checkName,
+  checkPrefix,
   type Engine,
   grantedTtl,
   type Instance,
   type InstanceKey,
+  type ItemBatch,
   type Lease,
   type LeaseHost,
   leaseLost,
@@ -19,17 +21,22 @@ import {
   type ServiceKey,
   systemClock,
   type Terms,
+  type WriteOperation,
 } from '@seamark/core'
 import { Cluster, isAway, isLeaseLost, isRefused } from './cluster.ts'
+import type { Format } from './format.ts'
 import { Gate } from './gate.ts'
 import { grpcFormat } from './grpc-format.ts'
+import { itemSubject } from './item-view.ts'
+import { Items } from './items.ts'
 import { Leases } from './leases.ts'
 import { type Location, location } from './location.ts'
 import { Registrations } from './registrations.ts'
+import { registrySubject } from './registry-view.ts'
 import { seamarkFormat } from './seamark-format.ts'
 import { Skipped } from './skipped.ts'
 import { newLeaseId, newToken, noLease, parseToken, type Token } from './token.ts'
-import { type Watching, watching } from './watching.ts'
+import { type Subject, watching } from './watching.ts'
 
 export interface EtcdOptions {
   /** Default the system's. */
@@ -69,7 +76,9 @@ class EtcdEngine implements Engine, LeaseHost {
   readonly #cluster: Cluster
   readonly #leases: Leases
   readonly #registrations: Registrations
-  readonly #watching: Watching
+  readonly #items: Items
+  readonly #format: Format
+  readonly #skipped: Skipped
   readonly #gate = new Gate(mostOperations, (error) => isAway(Object(error).cause))
   readonly #closing = new AbortController()
   /** Leases whose `lost` somebody listens to, by token. */
@@ -83,7 +92,9 @@ class EtcdEngine implements Engine, LeaseHost {
     this.#cluster = cluster
     this.#leases = new Leases(cluster, format, skipped)
     this.#registrations = new Registrations(cluster, format, this.#leases, skipped)
-    this.#watching = { cluster, clock, format, skipped }
+    this.#items = new Items(cluster, format.items)
+    this.#format = format
+    this.#skipped = skipped
   }
 
   get terms(): Terms {
@@ -100,14 +111,19 @@ class EtcdEngine implements Engine, LeaseHost {
   }
 
   watch(services: readonly ServiceKey[], signal: AbortSignal): AsyncIterable<Batch> {
-    return this.#watch(services, signal)
+    return this.#watch(registrySubject(this.#format, this.#skipped, services), signal)
   }
 
   watchAll(signal: AbortSignal): AsyncIterable<Batch> {
-    return this.#watch(undefined, signal)
+    return this.#watch(registrySubject(this.#format, this.#skipped, undefined), signal)
   }
 
-  async *#watch(services: readonly ServiceKey[] | undefined, signal: AbortSignal): AsyncGenerator<Batch> {
+  async *watchItems(prefix: string, signal: AbortSignal): AsyncGenerator<ItemBatch> {
+    checkPrefix(prefix)
+    yield* this.#watch(itemSubject(this.#format.items, this.#skipped, prefix), signal)
+  }
+
+  async *#watch<B>(subject: Subject<B>, signal: AbortSignal): AsyncGenerator<B> {
     this.#cluster.open()
     if (signal.aborted) return
     const ending = new AbortController()
@@ -116,7 +132,7 @@ class EtcdEngine implements Engine, LeaseHost {
     signal.addEventListener('abort', end, { once: true })
     closing.addEventListener('abort', end, { once: true })
     try {
-      yield* watching(this.#watching, services, ending.signal)
+      yield* watching({ cluster: this.#cluster, clock: this.#clock }, subject, ending.signal)
     } finally {
       ending.abort()
       signal.removeEventListener('abort', end)
@@ -211,6 +227,11 @@ class EtcdEngine implements Engine, LeaseHost {
       revision: holder.fence,
       [Symbol.asyncDispose]: () => this.#admit(() => this.#registrations.release(holder)),
     }
+  }
+
+  async write(operations: readonly WriteOperation[]): Promise<Revision | undefined> {
+    this.#cluster.open()
+    return this.#admit(this.#items.prepare(operations))
   }
 
   listening(lease: RemoteLease): void {

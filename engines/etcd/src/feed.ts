@@ -13,8 +13,10 @@ export type News =
   /** The stream is over. */
   | { readonly type: 'lost'; readonly error: unknown }
 
-/** Events that may wait for a reader; past that it has to begin with a listing again. */
+/** Events that may wait for a reader, a large one being as many as it has pages; past that a listing has to come again. */
 const bound = 10_000
+/** Bytes. */
+const page = 4_096
 /** Milliseconds that a member has to begin. */
 const beginning = 2_000
 
@@ -26,7 +28,7 @@ const beginning = 2_000
  * answer, which is that of the whole store: events that the member had yet to send are never seen.
  */
 export class Feed {
-  readonly #mailbox = new Mailbox<News>(bound, (news) => (news.type === 'events' ? news.events.length : 0))
+  readonly #mailbox = new Mailbox<News>(bound, weight)
   readonly #timer: Timer
   #stream: WatchStream | undefined
   #failed: (() => void) | undefined
@@ -82,4 +84,9 @@ export class Feed {
     this.#failed?.()
     this.#mailbox.put({ type: 'lost', error })
   }
+}
+
+function weight(news: News): number {
+  if (news.type !== 'events') return 0
+  return news.events.reduce((sum, { kv }) => sum + Math.max(1, Math.ceil(kv.value.length / page)), 0)
 }

@@ -20,6 +20,8 @@ export interface Format {
   claim(key: ClaimKey): Buffer
   /** All claims of a service. */
   claims(service: ServiceKey): KeyRange
+  /** What the keys of items begin with: their own follow as they are. */
+  readonly items: string
   /** The record of a lease, by the hash of its token. */
   lease(hash: string): Buffer
   /** `undefined`: nothing that a watch shows. */

@@ -1,7 +1,7 @@
 import { isIPv6 } from 'node:net'
 import { defaultNamespace, type ServiceKey, splitTarget, storedInstance } from '@seamark/core'
 import type { Format, Place } from './format.ts'
-import { keysBelow } from './key-range.ts'
+import { around, keysBelow } from './key-range.ts'
 import { nameOf, segment } from './segments.ts'
 
 /** What etcd's `client/v3/naming/endpoints` writes. */
@@ -16,7 +16,7 @@ interface Update {
  *
  * - `<prefix>/<service>/<id>` in the namespace `default`, `<prefix>/<namespace>/<service>/<id>` in others:
  *   `{"Op":0,"Addr":"10.0.0.1:8080","Metadata":…}`. A resolver's target is what comes before the id.
- * - `<prefix>/.seamark/health/…`, `…/claims/…`, `…/leases/…`: what only Seamark reads.
+ * - `<prefix>/.seamark/health/…`, `…/claims/…`, `…/leases/…`, `…/items/…`: what only Seamark reads.
  *
  * What else an instance has travels in `Metadata`, as the *text* of JSON. Go's resolver hands `Metadata` on to gRPC, which
  * compares it with `==` (`resolver.Address.Equal`): that is fine with a string, and a panic with an object.
@@ -24,6 +24,7 @@ interface Update {
 export function grpcFormat(prefix: string): Format {
   const root = prefix === '' ? '' : `${prefix}/`
   const ours = `${root}.seamark/`
+  const items = `${ours}items/`
   const folder = ({ namespace, service }: ServiceKey) => `${root}${path(namespace)}${segment(service)}/`
   const shelf = (kind: 'health' | 'claims', { namespace, service }: ServiceKey) =>
     `${ours}${kind}/${segment(namespace)}/${segment(service)}/`
@@ -32,6 +33,7 @@ export function grpcFormat(prefix: string): Format {
     health: (key) => Buffer.from(shelf('health', key) + segment(key.id)),
     claim: (key) => Buffer.from(shelf('claims', key) + segment(key.name)),
     claims: (key) => keysBelow(shelf('claims', key)),
+    items,
     lease: (hash) => Buffer.from(`${ours}leases/${hash}`),
     place(key) {
       const text = key.toString()
@@ -39,7 +41,7 @@ export function grpcFormat(prefix: string): Format {
       return text.startsWith(root) ? endpoint(text) : undefined
     },
     ranges(services) {
-      if (services === undefined) return [keysBelow(root)]
+      if (services === undefined) return around(keysBelow(root), keysBelow(items))
       return services.flatMap((key) => [
         keysBelow(shelf('claims', key)),
         keysBelow(shelf('health', key)),

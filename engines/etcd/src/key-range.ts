@@ -7,13 +7,21 @@ export interface KeyRange {
 /** etcd's way to say "all after it". */
 const boundless = Buffer.of(0)
 
-/** All keys that begin with `prefix`, which ends with an ASCII character or is empty. */
+/** All keys that begin with `prefix`. No byte of UTF-8 is the highest: the last one can be counted up. */
 export function keysBelow(prefix: string): KeyRange {
   if (prefix === '') return { from: boundless, end: boundless }
   const from = Buffer.from(prefix)
   const end = Buffer.from(from)
   end[end.length - 1]!++
   return { from, end }
+}
+
+/** What of a range is before and after another one inside it. */
+export function around(all: KeyRange, { from, end }: KeyRange): readonly KeyRange[] {
+  return [
+    { from: all.from, end: from },
+    { from: end, end: all.end },
+  ]
 }
 
 /** The smallest range that holds all of these; `undefined` if there are none. */

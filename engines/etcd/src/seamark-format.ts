@@ -10,6 +10,7 @@ import { nameOf, segment } from './segments.ts'
  * - `<prefix>/services/<namespace>/<service>/health/<id>`
  * - `<prefix>/services/<namespace>/<service>/claims/<name>`
  * - `<prefix>/leases/<hash>`
+ * - `<prefix>/items/<key>`: beside the registry
  */
 export function seamarkFormat(prefix: string): Format {
   const services = `${prefix}/services/`
@@ -20,6 +21,7 @@ export function seamarkFormat(prefix: string): Format {
     health: (key) => Buffer.from(`${folder(key)}health/${segment(key.id)}`),
     claim: (key) => Buffer.from(`${folder(key)}claims/${segment(key.name)}`),
     claims: (key) => keysBelow(`${folder(key)}claims/`),
+    items: `${prefix}/items/`,
     lease: (hash) => Buffer.from(`${prefix}/leases/${hash}`),
     place(key) {
       const text = key.toString()

@@ -1,22 +1,36 @@
-import { Backoff, type Batch, type Clock, type Revision, type ServiceKey, sleep } from '@seamark/core'
-import type { IResponseHeader } from 'etcd3'
+import { Backoff, type Clock, type Revision, sleep } from '@seamark/core'
+import type { IEvent, IKeyValue, IResponseHeader } from 'etcd3'
 import { type Cluster, mostOperations, revisionOf } from './cluster.ts'
 import { Feed } from './feed.ts'
-import type { Format } from './format.ts'
 import { after, type KeyRange, span } from './key-range.ts'
-import type { Skipped } from './skipped.ts'
-import { View } from './view.ts'
 
-/** Keys in one answer of a listing. */
-const pageKeys = 2_000
 /** Streams that may break in a row before they have begun. */
 const mostFailures = 3
 
 export interface Watching {
   readonly cluster: Cluster
   readonly clock: Clock
-  readonly format: Format
-  readonly skipped: Skipped
+}
+
+/** What a watch is of. */
+export interface Subject<B> {
+  readonly ranges: readonly KeyRange[]
+  /** Keys in one answer of a listing. */
+  readonly pageKeys: number
+  /** A new one for each listing. */
+  view(): View<B>
+}
+
+/** The state that a watch shows, folded from what etcd tells. */
+export interface View<B> {
+  /** Up to where it is known. */
+  readonly revision: Revision
+  /** A part of a listing. */
+  add(kv: IKeyValue): void
+  /** Ends a listing. */
+  reset(revision: Revision): B
+  /** What the events change; `undefined` if it is nothing that is shown. Events that are known already are left out. */
+  apply(events: readonly IEvent[]): B | undefined
 }
 
 /**
@@ -24,17 +38,15 @@ export interface Watching {
  * where the history is gone. Several services are followed as the one range that holds them all, so that what etcd tells
  * arrives in the order of its revisions. Ends when `signal` aborts.
  */
-export async function* watching(
+export async function* watching<B>(
   world: Watching,
-  services: readonly ServiceKey[] | undefined,
+  subject: Subject<B>,
   signal: AbortSignal,
-): AsyncGenerator<Batch> {
-  const { cluster, format, skipped } = world
-  const ranges = format.ranges(services)
-  const range = span(ranges)
+): AsyncGenerator<B> {
+  const range = span(subject.ranges)
   while (!signal.aborted) {
-    const view = new View(format, skipped, services)
-    const listed = await unlessAborted(list(cluster, ranges, view), signal)
+    const view = subject.view()
+    const listed = await unlessAborted(list(world.cluster, subject, view), signal)
     if (listed === undefined) return
     const reset = view.reset(revisionOf(listed))
     if (range !== undefined) yield* following(world, range, view, listed, reset, signal)
@@ -46,17 +58,17 @@ export async function* watching(
 }
 
 /** Yields the reset, and what follows on it. Ends when only another listing helps. */
-async function* following(
+async function* following<B>(
   { cluster, clock }: Watching,
   range: KeyRange,
-  view: View,
+  view: View<B>,
   listed: IResponseHeader,
-  reset: Batch,
+  reset: B,
   signal: AbortSignal,
-): AsyncGenerator<Batch> {
+): AsyncGenerator<B> {
   const backoff = new Backoff({ first: 50, most: 1_000 })
   let failures = 0
-  let first: Batch | undefined = reset
+  let first: B | undefined = reset
   for (;;) {
     const feed = new Feed(cluster, clock, range, view.revision + 1)
     const close = () => feed.close()
@@ -92,7 +104,11 @@ function follows(now: IResponseHeader, then: IResponseHeader, revision: Revision
 }
 
 /** Reads all ranges at one revision, in pages. Answers the header of the first page. */
-async function list(cluster: Cluster, ranges: readonly KeyRange[], view: View): Promise<IResponseHeader> {
+async function list(
+  cluster: Cluster,
+  { ranges, pageKeys }: Subject<unknown>,
+  view: View<unknown>,
+): Promise<IResponseHeader> {
   let first: IResponseHeader | undefined
   const open = [...ranges]
   do {

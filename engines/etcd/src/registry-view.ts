@@ -15,6 +15,23 @@ import type { IEvent, IKeyValue } from 'etcd3'
 import type { Format, Place } from './format.ts'
 import { decodeClaim, decodeHealth } from './records.ts'
 import type { Skipped } from './skipped.ts'
+import type { Subject, View } from './watching.ts'
+
+/** Instances are small; their metadata and tags are bounded. */
+const pageKeys = 2_000
+
+/** `services`: what to show; default everything. */
+export function registrySubject(
+  format: Format,
+  skipped: Skipped,
+  services: readonly ServiceKey[] | undefined,
+): Subject<Batch> {
+  return {
+    ranges: format.ranges(services),
+    pageKeys,
+    view: () => new RegistryView(format, skipped, services),
+  }
+}
 
 /** What is known of one instance: two keys make it. */
 interface Row {
@@ -26,8 +43,7 @@ interface Row {
   entry: Entry | undefined
 }
 
-/** The state that a watch shows, folded from what etcd tells. */
-export class View {
+class RegistryView implements View<Batch> {
   readonly #format: Format
   readonly #skipped: Skipped
   readonly #services: ReadonlySet<string> | undefined
@@ -36,19 +52,16 @@ export class View {
   readonly #holders = new Map<string, Holder>()
   #revision: Revision = 0
 
-  /** `services`: what to show; default everything. */
   constructor(format: Format, skipped: Skipped, services: readonly ServiceKey[] | undefined) {
     this.#format = format
     this.#skipped = skipped
     this.#services = services && new Set(services.map(serviceId))
   }
 
-  /** Up to where it is known. */
   get revision(): Revision {
     return this.#revision
   }
 
-  /** A part of a listing. */
   add(kv: IKeyValue): void {
     const place = this.#place(kv)
     if (place === undefined) return
@@ -58,7 +71,6 @@ export class View {
     } else this.#keep(place, kv)
   }
 
-  /** Ends a listing. */
   reset(revision: Revision): Batch {
     this.#revision = revision
     const entries: Entry[] = []
@@ -69,7 +81,6 @@ export class View {
     return { revision, changes: [{ type: 'reset', entries, holders: [...this.#holders.values()] }] }
   }
 
-  /** What the events change; `undefined` if it is nothing that is shown. Events that are known already are left out. */
   apply(events: readonly IEvent[]): Batch | undefined {
     const changes: Change[] = []
     const touched = new Map<string, Row>()
