@@ -15,12 +15,14 @@ import {
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { crc32 } from 'node:zlib'
 import {
   type Engine,
   type Entry,
   type Holder,
   type Instance,
   type InstanceInput,
+  type Item,
   instance,
   limits,
   passing,
@@ -53,6 +55,14 @@ async function content(engine: Engine): Promise<{ entries: Entry[]; holders: Hol
         entries: [...reset.entries].sort((a, b) => (a.instance.id < b.instance.id ? -1 : 1)),
         holders: [...reset.holders],
       }
+  }
+  throw new Error('The watch did not begin with a reset.')
+}
+
+async function itemsOf(engine: Engine): Promise<Item[]> {
+  for await (const { changes } of engine.watchItems('', new AbortController().signal)) {
+    const [reset] = changes
+    if (reset?.type === 'reset') return [...reset.items].sort((a, b) => (a.key < b.key ? -1 : 1))
   }
   throw new Error('The watch did not begin with a reset.')
 }
@@ -91,6 +101,41 @@ describe('the lmdb engine, after a restart,', () => {
     expect(after.entries[1]!.health).toBe(passing)
     expect(await engine.renew([token])).toEqual([true])
     expect(await engine.resume(token)).toMatchObject({ ttl: 10_000, key: { id: 'i1' } })
+  })
+
+  it('has its items, from none to half a megabyte, with their revisions', async () => {
+    const values = { small: Buffer.from('x'), none: Buffer.alloc(0), large: randomBytes(500_000) }
+    const written: Item[] = []
+    {
+      await using engine = await lmdb(directory)
+      for (const [key, value] of Object.entries(values)) await engine.write([{ type: 'put', key, value }])
+      await engine.write([{ type: 'put', key: 'gone', value: values.small }])
+      await engine.write([
+        { type: 'delete', key: 'gone' },
+        { type: 'put', key: 'small', value: Buffer.from('y') },
+      ])
+      written.push(...(await itemsOf(engine)))
+    }
+    await using engine = await lmdb(directory)
+    expect(await itemsOf(engine)).toEqual(written)
+    expect(written.map(({ key }) => key)).toEqual(['large', 'none', 'small'])
+  })
+
+  it('has what a store of the first format had, which knew no items', async () => {
+    {
+      await using engine = await lmdb(directory)
+      await engine.register(api('i1'))
+    }
+    await rewrite(join(directory, 'data.mdb'), async (store) => {
+      const key = Buffer.of(1)
+      const text = Buffer.from(JSON.stringify({ format: 1, revision: 1 }))
+      const checksum = Buffer.alloc(4)
+      checksum.writeUInt32LE(crc32(text, crc32(key)))
+      await store.put(key, Buffer.concat([text, checksum]))
+    })
+    await using engine = await lmdb(directory)
+    expect(await ids(engine)).toEqual(['i1'])
+    expect(await engine.write([{ type: 'put', key: 'a', value: Buffer.from('1') }])).toBe(2)
   })
 
   it('shows entries that are frozen through and through', async () => {
@@ -376,10 +421,13 @@ describe('opening an lmdb store', () => {
     )
 
     it('refuses one that was damaged anywhere, or reads from it what was there', async () => {
+      const items: Item[] = []
       {
         await using engine = await lmdb(directory)
         for (let round = 0; round < 3; round++)
           await Promise.all(Array.from({ length: 60 }, (_, n) => engine.register(api(`instance-${n}`))))
+        await engine.write([{ type: 'put', key: 'large', value: randomBytes(20_000) }])
+        items.push(...(await itemsOf(engine)))
       }
       const path = join(directory, 'data.mdb')
       const intact = readFileSync(path)
@@ -396,6 +444,7 @@ describe('opening an lmdb store', () => {
             expect(digest(path)).toBe(before)
           } else {
             expect(await ids(opened)).toEqual(expected)
+            expect(await itemsOf(opened)).toEqual(items)
             await opened[Symbol.asyncDispose]()
           }
         }),

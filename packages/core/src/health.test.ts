@@ -67,6 +67,18 @@ describe('health', () => {
     expect(() => reported(passing, reports)).toThrow(expect.objectContaining({ code: 'invalid_field' }))
   })
 
+  it('starts a check as its definition says', () => {
+    const { status, checks } = registeredHealth(
+      [
+        { id: 'a', initial: 'warning' },
+        { id: 'b', initial: 'passing' },
+      ],
+      undefined,
+    )
+    expect(status).toBe('warning')
+    expect(checks.map(({ status }) => status)).toEqual(['warning', 'passing'])
+  })
+
   it('starts new checks critical, keeps the results of old ones, and maintenance, when registered again', () => {
     const first = registeredHealth([{ id: 'http' }], undefined)
     expect(first.status).toBe('critical')
