@@ -13,6 +13,13 @@ const mostMoves = 5
 /** Replies that say: this is not the server to ask (any more). Nothing was done. */
 const wrongServer = /^(READONLY|MOVED|ASK|CLUSTERDOWN|MASTERDOWN|LOADING|TRYAGAIN)\b|-READONLY\b/
 
+export type Argument = string | number | Buffer
+
+/** How replies are wanted. */
+type Form = (client: Redis, command: string, args: readonly Argument[]) => Promise<unknown>
+const text: Form = (client, command, args) => client.call(command, ...args)
+const bytes: Form = (client, command, args) => client.callBuffer(command, ...args)
+
 class Late extends Error {
   constructor(ms: number) {
     super(`no answer within ${ms} ms`)
@@ -50,10 +57,10 @@ export class Connection {
       try {
         if (host !== undefined) await this.#connect(host)
         else await this.#connectToAny()
-        await this.#ask(patience, 'EXISTS', [this.keys[0]])
+        await this.#ask(patience, 'EXISTS', [this.keys.feed], text)
         return
       } catch (error) {
-        const moved = /^MOVED \d+ (.*):(\d+)$/.exec(text(error))
+        const moved = /^MOVED \d+ (.*):(\d+)$/.exec(message(error))
         if (moved === null || moves === mostMoves || this.#address.master !== undefined) {
           await this.close()
           throw error
@@ -64,24 +71,38 @@ export class Connection {
   }
 
   /** Runs a script with the registry's keys. */
-  async run(script: Script, args: readonly (string | number)[]): Promise<unknown> {
-    const rest = [this.keys.length, ...this.keys, ...args]
-    try {
-      return await this.call('EVALSHA', script.sha, ...rest)
-    } catch (error) {
-      if (!text(error).startsWith('NOSCRIPT')) throw error
-      return await this.call('EVAL', script.lua, ...rest)
-    }
+  run(script: Script, args: readonly Argument[]): Promise<unknown> {
+    return this.#run(script, args, text)
   }
 
-  async call(command: string, ...args: (string | number)[]): Promise<unknown> {
+  /** As `run`, for replies that are more than text: they have a Buffer wherever those of `run` have a string. */
+  runForBytes(script: Script, args: readonly Argument[]): Promise<unknown> {
+    return this.#run(script, args, bytes)
+  }
+
+  async call(command: string, ...args: Argument[]): Promise<unknown> {
     return this.callWithin(patience, command, ...args)
   }
 
   /** As `call`, for what may take so many milliseconds. */
-  async callWithin(ms: number, command: string, ...args: (string | number)[]): Promise<unknown> {
+  async callWithin(ms: number, command: string, ...args: Argument[]): Promise<unknown> {
+    return this.#call(ms, command, args, text)
+  }
+
+  async #run(script: Script, args: readonly Argument[], form: Form): Promise<unknown> {
+    const keys = Object.values(this.keys)
+    const rest = [keys.length, ...keys, ...args]
     try {
-      return await this.#ask(ms, command, args)
+      return await this.#call(patience, 'EVALSHA', [script.sha, ...rest], form)
+    } catch (error) {
+      if (!message(error).startsWith('NOSCRIPT')) throw error
+      return await this.#call(patience, 'EVAL', [script.lua, ...rest], form)
+    }
+  }
+
+  async #call(ms: number, command: string, args: readonly Argument[], form: Form): Promise<unknown> {
+    try {
+      return await this.#ask(ms, command, args, form)
     } catch (error) {
       if (reply(error) instanceof Late || isWrongServer(error)) void this.close()
       throw error
@@ -123,12 +144,12 @@ export class Connection {
     if (this.#failure !== undefined) throw this.#unavailable(this.#failure)
   }
 
-  async #ask(ms: number, command: string, args: readonly (string | number)[]): Promise<unknown> {
+  async #ask(ms: number, command: string, args: readonly Argument[], form: Form): Promise<unknown> {
     const client = this.#client
     if (client === undefined || this.closed)
       throw this.#unavailable(this.#failure ?? new Error('the connection is closed'))
     try {
-      return await this.#within(ms, client.call(command, ...args))
+      return await this.#within(ms, form(client, command, args))
     } catch (error) {
       throw this.#unavailable(error)
     }
@@ -169,7 +190,7 @@ export class Connection {
 
 /** Whether the server refused because another one is to be asked: then nothing was done. */
 export function isWrongServer(error: unknown): boolean {
-  return wrongServer.test(text(error))
+  return wrongServer.test(message(error))
 }
 
 /** An error that stands for several, as for the addresses of one name, may have no message of its own. */
@@ -184,7 +205,7 @@ function connectPatience({ hosts, master }: RedisAddress): number {
 }
 
 /** What Redis itself replied, if it did. */
-function text(error: unknown): string {
+function message(error: unknown): string {
   return reply(error)?.message ?? ''
 }
 

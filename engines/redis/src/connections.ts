@@ -1,5 +1,5 @@
 import { type Clock, SeamarkError } from '@seamark/core'
-import { Connection, isWrongServer } from './connection.ts'
+import { type Argument, Connection, isWrongServer } from './connection.ts'
 import type { RedisAddress } from './redis-url.ts'
 import type { Script } from './scripts.ts'
 
@@ -21,7 +21,7 @@ export class Connections {
   }
 
   /** Runs a script over the shared connection. Throws `engine_unavailable`, and `closed` even if it was under way. */
-  async run(script: Script, args: readonly (string | number)[]): Promise<unknown> {
+  async run(script: Script, args: readonly Argument[]): Promise<unknown> {
     for (let tries = 1; ; tries++) {
       this.check()
       try {

@@ -37,7 +37,7 @@ export class Records {
 
   /** The health under a name. */
   health(name: string, text: string): Health | undefined {
-    return this.#read(name, () => readHealth(text))
+    return this.read(name, () => readHealth(text))
   }
 
   /** What there is under a name, in the form of a change that makes it known. */
@@ -45,7 +45,7 @@ export class Records {
     const [name, about] = state
     const what = named(name)
     if (what !== undefined && !about) return gone(what)
-    return this.#read(name, () => readChange(what, state)) ?? (what && gone(what))
+    return this.read(name, () => readChange(what, state)) ?? (what && gone(what))
   }
 
   /** A reset to all there is. */
@@ -60,7 +60,8 @@ export class Records {
     return { type: 'reset', entries, holders }
   }
 
-  #read<T>(name: string, read: () => T): T | undefined {
+  /** `undefined`: it cannot be read. */
+  read<T>(name: string, read: () => T): T | undefined {
     try {
       const value = read()
       this.#skipped.delete(name)

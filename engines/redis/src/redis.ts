@@ -5,6 +5,8 @@ import {
   type Claim,
   type Clock,
   checkName,
+  checkPrefix,
+  checkWrite,
   displayName,
   type Engine,
   grantedTtl,
@@ -12,6 +14,7 @@ import {
   type Holder,
   type Instance,
   type InstanceKey,
+  type ItemBatch,
   type Lease,
   type LeaseHost,
   leaseLost,
@@ -26,13 +29,17 @@ import {
   type ServiceKey,
   systemClock,
   type Terms,
+  type WriteOperation,
 } from '@seamark/core'
+import type { Argument } from './connection.ts'
 import { Connections } from './connections.ts'
+import { itemSubject } from './item-subject.ts'
 import { claimName, escaped, instanceName, named } from './names.ts'
 import { nonce } from './nonce.ts'
 import { healthText, Records } from './record.ts'
 import { redisUrl } from './redis-url.ts'
-import { redisWatch } from './redis-watch.ts'
+import { redisWatch, type State, type Subject } from './redis-watch.ts'
+import { registrySubject } from './registry-subject.ts'
 import * as scripts from './scripts.ts'
 import { type Sweep, Sweeper } from './sweeper.ts'
 
@@ -79,6 +86,7 @@ class RedisEngine implements Engine, LeaseHost {
   readonly #notify: Notify
   readonly #connections: Connections
   readonly #records: Records
+  readonly #itemRecords: Records
   readonly #sweeper: Sweeper
   /** Leases whose `lost` somebody listens to, by token. */
   readonly #listened = new Map<string, RemoteLease>()
@@ -88,6 +96,7 @@ class RedisEngine implements Engine, LeaseHost {
     this.#notify = notify
     this.#connections = new Connections(redisUrl(url), clock)
     this.#records = new Records(notify)
+    this.#itemRecords = new Records(notify)
     this.#sweeper = new Sweeper({ clock, notify, sweep: () => this.#sweep() })
   }
 
@@ -115,11 +124,11 @@ class RedisEngine implements Engine, LeaseHost {
   }
 
   watch(services: readonly ServiceKey[], signal: AbortSignal): AsyncIterable<Batch> {
-    return this.#watch(services, signal)
+    return this.#watch(registrySubject(this.#records, services), signal)
   }
 
   watchAll(signal: AbortSignal): AsyncIterable<Batch> {
-    return this.#watch(undefined, signal)
+    return this.#watch(registrySubject(this.#records), signal)
   }
 
   async register(instance: Instance, options: RegisterOptions = {}): Promise<Lease> {
@@ -218,6 +227,24 @@ class RedisEngine implements Engine, LeaseHost {
     }
   }
 
+  async write(operations: readonly WriteOperation[]): Promise<Revision | undefined> {
+    this.#connections.check()
+    checkWrite(operations)
+    if (operations.length === 0) return 0
+    // Copies: what the writer does with its bytes later is not written.
+    const args = operations.flatMap((operation): Argument[] => {
+      const { type, key, at = '' } = operation
+      return [type, key, at, type === 'put' ? Buffer.from(operation.value) : '']
+    })
+    const revision = await this.#run(scripts.writeItems, [nonce(), ...args])
+    return revision === null ? undefined : Number(revision)
+  }
+
+  async *watchItems(prefix: string, signal: AbortSignal): AsyncGenerator<ItemBatch> {
+    checkPrefix(prefix)
+    yield* this.#watch(itemSubject(this.#itemRecords, prefix), signal)
+  }
+
   listening(lease: RemoteLease): void {
     this.#listened.set(lease.token, lease)
   }
@@ -228,18 +255,17 @@ class RedisEngine implements Engine, LeaseHost {
     await this.#connections.close()
   }
 
-  #watch(services: readonly ServiceKey[] | undefined, signal: AbortSignal): AsyncIterable<Batch> {
+  #watch<S extends State, C>(subject: Subject<S, C>, signal: AbortSignal) {
     return redisWatch({
       connections: this.#connections,
-      records: this.#records,
       clock: this.#clock,
       notify: this.#notify,
-      services,
+      subject,
       signal,
     })
   }
 
-  #run(script: scripts.Script, args: readonly (string | number)[]): Promise<unknown> {
+  #run(script: scripts.Script, args: readonly Argument[]): Promise<unknown> {
     return this.#connections.run(script, args)
   }
 

@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto'
  * Everything that touches more than one key is a script: Redis runs it as a whole, and alone. All scripts are given all
  * of the registry's keys, in this order; they share a hash tag, so that a cluster keeps them in one place.
  *
- * A "name" is what `names.ts` makes of an instance's or a claim's key.
+ * A "name" is what `names.ts` makes of an instance's or a claim's key. Items have their own keys as they are.
  */
 const keyNames = [
   /** A stream: which names changed. The id of an entry is its revision and a random number. */
@@ -29,12 +29,21 @@ const keyNames = [
   'claims',
   /** A hash: when the deadlines were last looked at, by whom, and how far their time is behind the server's clock. */
   'clock',
+  /** A hash: the values of items. */
+  'items',
+  /** A hash: the revisions at which an item was created and last modified. */
+  'itemRevisions',
+  /** A sorted set of the keys of all items, in their own order. */
+  'itemIndex',
+  /** A stream as `feed`: which items changed. */
+  'itemFeed',
 ] as const
 
-export type Keys = readonly [feed: string, ...others: string[]]
+/** The name that each has in Redis, in the order in which scripts are given them. */
+export type Keys = Readonly<Record<(typeof keyNames)[number], string>>
 
 export function registryKeys(prefix: string): Keys {
-  return keyNames.map((name) => `{${prefix}}:${name}`) as unknown as Keys
+  return Object.fromEntries(keyNames.map((name) => [name, `{${prefix}}:${name}`])) as Keys
 }
 
 export interface Script {
@@ -47,7 +56,9 @@ export interface Script {
 export const sweepInterval = 250
 /** Milliseconds without a sweep beyond which nobody is taken to have been able to renew. */
 const longestGap = 1_000
-/** Changes that the feed keeps at least: who is further behind reads everything anew. */
+/** Bytes of JSON or of values after which a page ends: a few milliseconds of Redis' time. */
+const pageBytes = 2 * 1024 * 1024
+/** Changes that each feed keeps at least: who is further behind reads everything anew. */
 const feedLength = 10_000
 /** Leases that get a new deadline in one sweep. */
 const regrantedAtOnce = 1_000
@@ -82,19 +93,21 @@ end
 -- What no other process of a server has, nor the same one after a restart.
 local function process() return string.match(redis.call('INFO', 'server'), 'run_id:(%x+)') end
 
-local function lastEntry()
+local function lastEntry(feed)
   local last = redis.call('XREVRANGE', feed, '+', '-', 'COUNT', 1)[1]
   return last and last[1]
 end
 
 -- Revisions are the server's time in microseconds, which no writing overtakes: so they go on growing after everything
--- was lost. They are exact, as numbers are in JavaScript and here, until 2255.
-local function tell(names, nonce)
-  local last = lastEntry()
+-- was lost. They are exact, as numbers are in JavaScript and here, until 2255. Both feeds share them.
+local function tell(names, nonce, into)
   local revision = microseconds()
-  if last then revision = math.max(revision, tonumber(string.match(last, '^%d+')) + 1) end
+  for _, each in ipairs({ feed, itemFeed }) do
+    local last = lastEntry(each)
+    if last then revision = math.max(revision, tonumber(string.match(last, '^%d+')) + 1) end
+  end
   revision = text(revision)
-  redis.call('XADD', feed, 'MAXLEN', '~', ${feedLength}, revision .. '-' .. nonce, 'changed', table.concat(names, '\\n'))
+  redis.call('XADD', into or feed, 'MAXLEN', '~', ${feedLength}, revision .. '-' .. nonce, 'changed', table.concat(names, '\\n'))
   return revision
 end
 
@@ -144,6 +157,14 @@ local function state(name, form)
   local known = redis.call('HGET', revisions, name)
   if form == 'brief' then return { name, known } end
   return { name, known, instance, redis.call('HGET', health, name) or '' }
+end
+
+-- What there is under an item's key: its revisions and its value.
+local function itemState(key, form)
+  if redis.call('HEXISTS', items, key) == 0 then return { key, false } end
+  local known = redis.call('HGET', itemRevisions, key)
+  if form == 'brief' then return { key, known } end
+  return { key, known, redis.call('HGET', items, key) }
 end
 `
 
@@ -263,21 +284,96 @@ tell({ claim }, nonce)
 `)
 
 /**
+ * `nonce, operation…`, each of which is `type, key, the revision it must have or '', value` → the revision, 0 if there was
+ * nothing to change, or nil if a comparison did not hold
+ */
+export const writeItems = script(`
+local nonce = ARGV[1]
+local created = {}
+local changed = {}
+local puts = false
+for at = 2, #ARGV, 4 do
+  local kind, key, expected = ARGV[at], ARGV[at + 1], ARGV[at + 2]
+  local there = redis.call('HEXISTS', items, key) == 1
+  local modified
+  if there then
+    created[key], modified = string.match(redis.call('HGET', itemRevisions, key) or '', '^(%d+) (%d+)$')
+  end
+  if expected ~= '' and expected ~= (modified or '0') then return false end
+  if kind == 'put' then puts = true end
+  if kind == 'put' or (kind == 'delete' and there) then changed[#changed + 1] = key end
+end
+if #changed == 0 then return '0' end
+
+if not puts then insist() end
+local revision = tell(changed, nonce, itemFeed)
+for at = 2, #ARGV, 4 do
+  local kind, key, value = ARGV[at], ARGV[at + 1], ARGV[at + 3]
+  if kind == 'put' then
+    redis.call('HSET', items, key, value)
+    redis.call('HSET', itemRevisions, key, (created[key] or revision) .. ' ' .. revision)
+    redis.call('ZADD', itemIndex, 0, key)
+  elseif kind == 'delete' then
+    redis.call('HDEL', items, key)
+    redis.call('HDEL', itemRevisions, key)
+    redis.call('ZREM', itemIndex, key)
+  end
+end
+return revision
+`)
+
+const listing = (feed: string, index: string, state: string) =>
+  script(`
+local nonce, most, form = ARGV[1], tonumber(ARGV[2]), ARGV[3]
+if not lastEntry(${feed}) then tell({}, nonce, ${feed}) end
+local page = { lastEntry(${feed}), 0 }
+local bytes = 0
+for at = 4, #ARGV, 2 do
+  for _, name in ipairs(redis.call('ZRANGEBYLEX', ${index}, ARGV[at], ARGV[at + 1], 'LIMIT', 0, most)) do
+    local known = ${state}(name, form)
+    page[#page + 1] = known
+    most = most - 1
+    bytes = bytes + #(known[3] or '')
+    if most == 0 or bytes > ${pageBytes} then
+      page[2] = (at - 2) / 2
+      return page
+    end
+  end
+end
+return page
+`)
+
+/**
  * `nonce, most, 'brief' or 'whole', (from, to)…` → `[position, range it stopped at or 0, state…]`: the names in the given
  * ranges of the index, `most` of them.
  */
-export const list = script(`
-local nonce, most, form = ARGV[1], tonumber(ARGV[2]), ARGV[3]
-if not lastEntry() then tell({}, nonce) end
-local page = { lastEntry(), 0 }
-for at = 4, #ARGV, 2 do
-  local names = redis.call('ZRANGEBYLEX', index, ARGV[at], ARGV[at + 1], 'LIMIT', 0, most)
-  for _, name in ipairs(names) do page[#page + 1] = state(name, form) end
-  most = most - #names
-  if most == 0 then
-    page[2] = (at - 2) / 2
+export const list = listing('feed', 'index', 'state')
+export const listItems = listing('itemFeed', 'itemIndex', 'itemState')
+
+/** `prepare` is given what the script is given from `ARGV[3]` on, and defines `wanted(name)`. */
+const changing = (feed: string, state: string, prepare: string) =>
+  script(`
+local position, most = ARGV[1], tonumber(ARGV[2])
+local entries = redis.call('XRANGE', ${feed}, position, '+', 'COUNT', most + 1)
+if #entries == 0 or entries[1][1] ~= position then return false end
+${prepare}
+local seen = {}
+local page = { position, #entries > most and 1 or 0 }
+local bytes = 0
+for at = 2, #entries do
+  if bytes > ${pageBytes} then
+    page[2] = 1
     return page
   end
+  for name in string.gmatch(entries[at][2][2], '[^\\n]+') do
+    if not seen[name] and wanted(name) then
+      seen[name] = true
+      local known = ${state}(name)
+      page[#page + 1] = known
+      bytes = bytes + #(known[3] or '')
+    end
+  end
+  page[1] = entries[at][1]
 end
 return page
 `)
@@ -286,24 +382,24 @@ return page
  * `position, most, 'all' or 'some', service…` → `[position, 1 if there is more, state…]`: what changed after a position, as
  * it is now. Nil when the feed does not have that position: it was trimmed, or is another one.
  */
-export const changes = script(`
-local position, most, scope = ARGV[1], tonumber(ARGV[2]), ARGV[3]
-local entries = redis.call('XRANGE', feed, position, '+', 'COUNT', most + 1)
-if #entries == 0 or entries[1][1] ~= position then return false end
-local wanted = {}
-for at = 4, #ARGV do wanted[ARGV[at]] = true end
-local seen = {}
-local page = { entries[#entries][1], #entries > most and 1 or 0 }
-for at = 2, #entries do
-  for name in string.gmatch(entries[at][2][2], '[^\\n]+') do
-    if not seen[name] and (scope == 'all' or wanted[serviceOf(name)]) then
-      seen[name] = true
-      page[#page + 1] = state(name)
-    end
-  end
-end
-return page
-`)
+export const changes = changing(
+  'feed',
+  'state',
+  `
+local services = {}
+for at = 4, #ARGV do services[ARGV[at]] = true end
+local function wanted(name) return ARGV[3] == 'all' or services[serviceOf(name)] end
+`,
+)
+
+/** `position, most, prefix` → the same of items */
+export const changedItems = changing(
+  'itemFeed',
+  'itemState',
+  `
+local function wanted(key) return string.sub(key, 1, #ARGV[3]) == ARGV[3] end
+`,
+)
 
 /**
  * `nonce` → `[expired, overdue, leases, most, stalled ms, 1 if the server is another one]`, or nil when somebody else just
