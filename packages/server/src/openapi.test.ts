@@ -99,6 +99,7 @@ it('answers as it says', async () => {
     await served.ask('GET', '/namespaces/default/services'),
   )
   conforms('get', '/api/v1/namespaces', await served.ask('GET', '/namespaces'))
+  conforms('get', '/api/v1/prometheus', await served.ask('GET', '/prometheus'))
   conforms('get', '/api/v1/status', await served.ask('GET', '/status'))
   conforms('delete', id, await served.ask('DELETE', instancePath('api', 'b')))
   conforms('post', '/api/v1/leases/release', await served.ask('POST', '/leases/release', { token }))

@@ -33,6 +33,7 @@ import { Metrics } from './metrics.ts'
 import { type Notices, notices } from './notices.ts'
 import { openapi } from './openapi.ts'
 import { probes } from './probes.ts'
+import { prometheusTargets } from './prometheus-targets.ts'
 import { services } from './services.ts'
 import { status } from './status.ts'
 import { validation } from './validation.ts'
@@ -307,7 +308,7 @@ const registry: Routes = (app, { context }, done) => {
     if (stage.warm) return
     for (const replica of [catalog, items]) await warmed(replica, clock, bounds.visibleTimeout)
   })
-  for (const routes of [instances, leases, claims, services, watch]) app.register(routes, { context })
+  for (const routes of [instances, leases, claims, services, prometheusTargets, watch]) app.register(routes, { context })
   done()
 }
 
