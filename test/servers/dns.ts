@@ -5,11 +5,18 @@ import { freePort } from './free-port.ts'
 import { type ServerProgram, serverProgram } from './server-program.ts'
 
 export interface DnsServer extends ServerProgram {
-  /** `dns://127.0.0.1:PORT/` */
+  /** `dns://ADDRESS:PORT/` */
   readonly url: string
   readonly port: number
   /** Starts it again with other lines of configuration. */
   configure(lines: readonly string[]): Promise<void>
+}
+
+export interface DnsOptions {
+  /** Default 127.0.0.1. */
+  readonly address?: string
+  /** Default a free one. */
+  readonly port?: number
 }
 
 /**
@@ -17,8 +24,11 @@ export interface DnsServer extends ServerProgram {
  * seconds), `srv-host=_app._tcp.test.local,one.test.local,8080,0,1` (target, port, priority, weight) and
  * `local=/test.local/`, which makes it answer NXDOMAIN for what it does not know there.
  */
-export async function dnsServer(lines: readonly string[] = []): Promise<DnsServer> {
-  const port = await freePort()
+export async function dnsServer(
+  lines: readonly string[] = [],
+  { address = '127.0.0.1', port: wanted }: DnsOptions = {},
+): Promise<DnsServer> {
+  const port = wanted ?? (await freePort())
   const configuration = (folder: string) => join(folder, 'dnsmasq.conf')
   const write = (folder: string, own: readonly string[]) => {
     const all = ['bind-interfaces', 'no-resolv', 'no-hosts', 'log-facility=-', 'pid-file', 'user=', ...own]
@@ -30,11 +40,11 @@ export async function dnsServer(lines: readonly string[] = []): Promise<DnsServe
       args: [
         '--keep-in-foreground',
         `--conf-file=${configuration(folder)}`,
-        '--listen-address=127.0.0.1',
+        `--listen-address=${address}`,
         `--port=${port}`,
       ],
-      ready: () => answers(port),
-      facts: { url: `dns://127.0.0.1:${port}/`, port },
+      ready: () => answers(address, port),
+      facts: { url: `dns://${address}:${port}/`, port },
     }
   })
   return Object.assign(started, {
@@ -46,9 +56,9 @@ export async function dnsServer(lines: readonly string[] = []): Promise<DnsServe
 }
 
 /** Any answer will do, also that there is none. */
-async function answers(port: number): Promise<boolean> {
+async function answers(address: string, port: number): Promise<boolean> {
   const resolver = new Resolver({ timeout: 500, tries: 1 })
-  resolver.setServers([`127.0.0.1:${port}`])
+  resolver.setServers([`${address}:${port}`])
   try {
     await resolver.resolve4('ready.seamark.test')
     return true

@@ -31,6 +31,8 @@ export interface ServerProgram extends AsyncDisposable {
 export interface Plan<Facts> {
   readonly args: readonly string[]
   readonly environment?: Readonly<Record<string, string>>
+  /** What starts it, if it does not start itself: a command that takes the program and its arguments after its own. */
+  readonly starter?: readonly string[]
   /** Whether it serves, by asking it. A failure to ask means that it does not, yet. */
   ready(): Promise<boolean>
   /** What tests need to know of it: its URL, its ports. */
@@ -77,9 +79,10 @@ export async function serverProgram<Facts extends object>(
   let lastLog = ''
 
   function launch(): void {
-    const { environment } = planned
+    const { environment, starter = [] } = planned
+    const [first = file, ...rest] = [...starter, file, ...args, ...planned.args]
     lastLog = ''
-    const started = spawn(file, [...args, ...planned.args], {
+    const started = spawn(first, rest, {
       cwd: folder,
       env: { ...process.env, ...env, ...environment },
       stdio: ['ignore', 'pipe', 'pipe'],
