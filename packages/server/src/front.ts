@@ -3,11 +3,13 @@ import { SeamarkError } from '@seamark/core'
 import { sendAnswer } from './answer.ts'
 import type { Context } from './context.ts'
 import { badUrl, refuse } from './error-answer.ts'
+import type { FastLane } from './fast-lane.ts'
 import { type HostGuard, hostNotAllowed } from './host-guard.ts'
 
 export interface FrontOptions {
   readonly context: Context
   readonly guard: HostGuard
+  readonly lane: FastLane
   /** Takes over when nothing speaks against it. */
   readonly handler: (request: IncomingMessage, response: ServerResponse) => void
 }
@@ -16,7 +18,7 @@ export interface FrontOptions {
 const probes = new Set(['/healthz', '/readyz', '/metrics'])
 
 /** What every request meets first: the host guard, the end of the server, and answers that are ready. */
-export function front({ context, guard, handler }: FrontOptions) {
+export function front({ context, guard, lane, handler }: FrontOptions) {
   const { answers, bounds, log, metrics, stage } = context
 
   function refused(request: IncomingMessage, url: string): SeamarkError | undefined {
@@ -32,6 +34,7 @@ export function front({ context, guard, handler }: FrontOptions) {
 
   return (request: IncomingMessage, response: ServerResponse): void => {
     const url = request.url!
+    lane.parsed(request, response)
     if (!stage.draining && request.method === 'GET' && guard(request.headers.host)) {
       const answer = answers.get(url)
       if (answer !== undefined) {

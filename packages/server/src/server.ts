@@ -23,6 +23,7 @@ import { type ConsulOptions, consulSettings } from './consul/options.ts'
 import type { Context, Routes } from './context.ts'
 import { docs } from './docs.ts'
 import { errorHeaders, errorJson, refuseConnection, seamarkError } from './error-answer.ts'
+import { FastLane } from './fast-lane.ts'
 import { front } from './front.ts'
 import { hostGuard, isLoopback } from './host-guard.ts'
 import { instances } from './instances.ts'
@@ -172,7 +173,9 @@ export async function server(options: ServerOptions): Promise<Server> {
   try {
     app = await application(context, face, (handler) => {
       const guard = hostGuard({ host, allowedHosts })
-      return httpServer(bounds, front({ context, guard, handler }))
+      const lane = new FastLane({ context, guard })
+      const http = httpServer(bounds, front({ context, guard, lane, handler }))
+      return http.on('connection', (socket) => lane.enter(socket))
     })
     http = app.server
     await listening(http, host, port)

@@ -1,0 +1,170 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
+import { isKnown } from './answer.ts'
+import { AnswerBytes } from './answer-bytes.ts'
+import type { Context } from './context.ts'
+import type { HostGuard } from './host-guard.ts'
+import { type PlainRequest, readRequest } from './request-reader.ts'
+
+export interface FastLaneOptions {
+  readonly context: Context
+  readonly guard: HostGuard
+}
+
+/** What node:http does with the bytes that arrive. */
+type Parse = (chunk: Buffer) => void
+
+/**
+ * Longer answers are for node:http. These fit into what a system buffers for a connection: they are written at once,
+ * unless the client does not read.
+ */
+const longestAnswer = 16_384
+/** Requests remembered as they came, so that the same bytes are read once; and how many characters of each at most. */
+const remembered = 1_024
+const longestRemembered = 2_048
+
+/**
+ * Answers requests for what is kept ready before node:http parses them. It sees what arrives first: while node:http
+ * waits for a request to begin, and what arrived are plain requests, it writes the very bytes that node:http would.
+ * Everything else it passes on. So the connections stay node:http's: their timeouts, their errors and their end.
+ */
+export class FastLane {
+  readonly #context: Context
+  readonly #guard: HostGuard
+  readonly #bytes: AnswerBytes
+  readonly #visits = new WeakMap<Socket, Visit>()
+  readonly #requests = new Map<string, PlainRequest>()
+
+  constructor({ context, guard }: FastLaneOptions) {
+    const { keepAliveTimeout, answerBytes } = context.bounds
+    this.#context = context
+    this.#guard = guard
+    this.#bytes = new AnswerBytes(keepAliveTimeout, answerBytes)
+  }
+
+  /** To be called with each connection once node:http has it. */
+  enter(socket: Socket): void {
+    const [parse, ...others] = socket.listeners('data')
+    // Should some node:http read in another way, it goes on alone.
+    if (parse === undefined || others.length > 0) return
+    this.#visits.set(socket, new Visit(this, socket, parse as Parse))
+  }
+
+  /** To be called with each request that node:http parsed. */
+  parsed(request: IncomingMessage, response: ServerResponse): void {
+    this.#visits.get(request.socket)?.parsed(request, response)
+  }
+
+  /** The connection is node:http's alone. */
+  leave(socket: Socket): void {
+    this.#visits.delete(socket)
+  }
+
+  /** The request that begins at `start`; `undefined` if it is not a plain one. */
+  read(text: string, start: number): PlainRequest | undefined {
+    if (start > 0) return readRequest(text, start)
+    const known = this.#requests.get(text)
+    if (known !== undefined) return known
+    const request = readRequest(text)
+    if (request?.end === text.length && text.length <= longestRemembered && this.#isKept(request)) {
+      if (this.#requests.size >= remembered) this.#requests.clear()
+      this.#requests.set(text, request)
+    }
+    return request
+  }
+
+  /** Writes the answer; `false` if it is not ready, or not for this client. */
+  answer(socket: Socket, { method, url, host, ifNoneMatch }: PlainRequest): boolean {
+    const { answers, stage, metrics, log } = this.#context
+    if (method !== 'GET' || stage.draining || !this.#guard(host)) return false
+    const answer = answers.get(url)
+    if (answer === undefined || answer.body.length > longestAnswer) return false
+    const { route, validator } = answer
+    const known = validator !== undefined && isKnown(validator, ifNoneMatch)
+    if (known) socket.write(this.#bytes.notModified(validator), 'latin1')
+    else socket.write(this.#bytes.whole(answer))
+    const status = known ? 304 : 200
+    metrics.answered(method, route, status).count++
+    log.debug({ method, url, status }, 'answered')
+    return true
+  }
+
+  #isKept({ method, url }: PlainRequest): boolean {
+    return method === 'GET' && this.#context.answers.get(url) !== undefined
+  }
+}
+
+/** One connection, for as long as it is certain where node:http stands. */
+class Visit {
+  readonly #lane: FastLane
+  readonly #socket: Socket
+  readonly #parse: Parse
+  /** Whether node:http has answered once: until then, it counts how long it waits for a request. */
+  #known = false
+  /** Whether node:http has a request under way. */
+  #busy = false
+  /** How many requests node:http found in what it was given last. */
+  #found = 0
+  #left = false
+
+  constructor(lane: FastLane, socket: Socket, parse: Parse) {
+    this.#lane = lane
+    this.#socket = socket
+    this.#parse = parse
+    socket.removeListener('data', parse)
+    socket.on('data', this.#arrived)
+  }
+
+  parsed(request: IncomingMessage, response: ServerResponse): void {
+    this.#found++
+    response.once('close', () => {
+      this.#busy = false
+      this.#known = true
+      if (!request.complete || !this.#socket.writable) this.#leave()
+    })
+  }
+
+  readonly #arrived = (chunk: Buffer): void => {
+    const text = chunk.toString('latin1')
+    let start = 0
+    // Answers have an order: node:http keeps it for those who do not wait for them.
+    while (start < text.length && !this.#busy) {
+      const request = this.#lane.read(text, start)
+      if (request === undefined) break
+      if (this.#known && this.#lane.answer(this.#socket, request)) start = request.end
+      else if (request.end === text.length) {
+        this.#pass(chunk.subarray(start))
+        return
+      } else break
+    }
+    if (start < text.length) this.#leave(chunk.subarray(start))
+    else this.#pace()
+  }
+
+  /** One who does not read may ask again once it has. */
+  #pace(): void {
+    const socket = this.#socket
+    if (socket.writableLength === 0 || !socket.writableNeedDrain) return
+    socket.pause()
+    socket.once('drain', () => socket.resume())
+  }
+
+  /** Lets node:http answer one request. */
+  #pass(chunk: Buffer): void {
+    this.#busy = true
+    this.#found = 0
+    this.#parse(chunk)
+    if (this.#found !== 1) this.#leave()
+  }
+
+  /** For good: whether node:http waits for the beginning of a request is not known any more. */
+  #leave(chunk?: Buffer): void {
+    if (!this.#left) {
+      this.#left = true
+      this.#lane.leave(this.#socket)
+      this.#socket.removeListener('data', this.#arrived)
+      this.#socket.on('data', this.#parse)
+    }
+    if (chunk !== undefined) this.#parse(chunk)
+  }
+}
