@@ -7,13 +7,15 @@ export const defaultBounds = {
   bodyBytes: 262_144,
   /** Bytes of the body of a renewal, which may carry 10,000 tokens. */
   renewBodyBytes: 1_048_576,
+  /** Bytes of the body of a write of items, whose values are in base64. */
+  writeBodyBytes: 1_048_576,
   /** Characters of a request's target: path and query. */
   urlBytes: 32_768,
   /** Bytes of a request's line and headers together. */
   headerBytes: 65_536,
   /** Connections open at the same time; more are closed at once. */
   connections: 50_000,
-  /** Streams of `/api/v1/watch`; more are answered 429 `too_many`. */
+  /** Streams of `/api/v1/watch`, and as many of `/api/v1/items/watch`; more are answered 429 `too_many`. */
   watchers: 20_000,
   /** Requests that wait with `?index=`; more are answered 429 `too_many`. */
   waiters: 20_000,
@@ -32,7 +34,7 @@ export const defaultBounds = {
   /** Milliseconds that a write may take to come back through the engine's watch. */
   visibleTimeout: 10_000,
   /** Milliseconds that requests in flight get to finish when the server closes. */
-  drainTimeout: 10_000,
+  drainTimeout: 2_500,
 } as const satisfies Record<string, number>
 
 export type Bounds = { readonly [name in keyof typeof defaultBounds]: number }
@@ -47,6 +49,10 @@ export const requestLimits = {
   servicesPage: 1_000,
   /** Instances on a page of a service. */
   instancesPage: 10_000,
+  /** Items on a page of their list. */
+  itemsPage: 1_000,
+  /** Bytes of values after which a page of items ends. */
+  itemsPageBytes: 1_048_576,
   /** Milliseconds that `?wait=` may ask for: Consul's longest too. */
   wait: 600_000,
 } as const

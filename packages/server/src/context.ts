@@ -1,10 +1,11 @@
-import type { Catalog, Clock, Engine, Revision } from '@seamark/core'
+import type { Catalog, Clock, Engine, Items, Revision } from '@seamark/core'
 import type { FastifyPluginCallback } from 'fastify'
 import type { Logger } from 'pino'
 import type { AnswerCache } from './answer-cache.ts'
 import type { Bounds } from './bounds.ts'
 import type { Census } from './census.ts'
 import type { CheckPolicy } from './checks/target-policy.ts'
+import type { ItemWatchers } from './item-watchers.ts'
 import type { Metrics } from './metrics.ts'
 import type { Waiters } from './waiters.ts'
 import type { Watchers } from './watchers.ts'
@@ -14,6 +15,8 @@ export interface Context {
   readonly engine: Engine
   readonly engineName: string
   readonly catalog: Catalog
+  /** All items of the engine's store. */
+  readonly items: Items
   readonly clock: Clock
   readonly bounds: Bounds
   readonly log: Logger
@@ -23,15 +26,18 @@ export interface Context {
   readonly census: Census
   readonly answers: AnswerCache
   readonly watchers: Watchers
+  readonly itemWatchers: ItemWatchers
   readonly waiters: Waiters
   readonly stage: Stage
   /** Resolves once the catalog shows what was written at this revision. Throws `timeout`. */
   visible(revision: Revision): Promise<void>
+  /** As `visible`, of items. */
+  itemsVisible(revision: Revision): Promise<void>
 }
 
 /** Where a server is in its life. */
 export interface Stage {
-  /** The catalog has been told of everything there is. */
+  /** The replicas have been told of everything there is. */
   warm: boolean
   /** The server closes. */
   draining: boolean

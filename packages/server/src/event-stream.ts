@@ -1,7 +1,20 @@
+import type { ServerResponse } from 'node:http'
 import type { ClaimKey, Entry, EntryChange, Holder, InstanceKey, Revision, Snapshot } from '@seamark/core'
 import { passingEntryJson } from './entry-json.ts'
 
 /** The server-sent events of `/api/v1/watch`. A batch is a run of them that `applied` closes; only that has an id. */
+
+export function beginEventStream(response: ServerResponse): void {
+  // The body ends with the connection: chunks would cost a frame around every event of every watcher.
+  response.useChunkedEncodingByDefault = false
+  response.writeHead(200, {
+    'content-type': 'text/event-stream; charset=utf-8',
+    'cache-control': 'no-store',
+    'x-accel-buffering': 'no',
+    connection: 'close',
+  })
+  response.flushHeaders()
+}
 
 export const retryEvent = 'retry: 1000\n\n'
 export const keepAliveComment = Buffer.from(': keep-alive\n\n')

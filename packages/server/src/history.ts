@@ -1,19 +1,18 @@
 import type { Revision } from '@seamark/core'
-import type { Touched } from './touched.ts'
 
 /** What one batch touched. */
-interface Page {
+interface Page<T> {
   readonly revision: Revision
-  readonly touched: ReadonlyMap<string, Touched>
+  readonly touched: ReadonlyMap<string, T>
 }
 
 /**
  * What was touched lately, so that a watcher that comes back gets the latest state of that, and nothing else. It keeps
  * keys, not states: those are the catalog's.
  */
-export class History {
+export class History<T> {
   readonly #bound: number
-  #pages: Page[] = []
+  #pages: Page<T>[] = []
   /** Pages at the beginning that are forgotten, and not yet removed: removing moves all the others. */
   #forgotten = 0
   #size = 0
@@ -26,7 +25,7 @@ export class History {
     this.#base = base
   }
 
-  add(revision: Revision, touched: ReadonlyMap<string, Touched>): void {
+  add(revision: Revision, touched: ReadonlyMap<string, T>): void {
     this.#pages.push({ revision, touched })
     this.#size += touched.size
     while (this.#size > this.#bound) {
@@ -41,9 +40,9 @@ export class History {
   }
 
   /** What was touched after `revision`; `undefined` when that is not known any more, or not yet. */
-  since(revision: Revision, latest: Revision): Map<string, Touched> | undefined {
+  since(revision: Revision, latest: Revision): Map<string, T> | undefined {
     if (revision < this.#base || revision > latest) return undefined
-    const all = new Map<string, Touched>()
+    const all = new Map<string, T>()
     const first = this.#pages.findLastIndex((page) => page.revision <= revision) + 1
     for (const { touched } of this.#pages.slice(first)) for (const [id, key] of touched) all.set(id, key)
     return all

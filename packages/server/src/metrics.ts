@@ -2,6 +2,7 @@ import { type IntervalHistogram, monitorEventLoopDelay } from 'node:perf_hooks'
 import { type Catalog, type Clock, healthStatuses } from '@seamark/core'
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
 import type { Census } from './census.ts'
+import type { ItemWatchers } from './item-watchers.ts'
 import type { Waiters } from './waiters.ts'
 import type { Watchers } from './watchers.ts'
 
@@ -9,6 +10,7 @@ export interface Measured {
   readonly catalog: Catalog
   readonly census: Census
   readonly watchers: Watchers
+  readonly itemWatchers: ItemWatchers
   readonly waiters: Waiters
   readonly clock: Clock
 }
@@ -79,7 +81,7 @@ export class Metrics {
   }
 
   /** Adds what is looked up at a scrape. */
-  measure({ catalog, census, watchers, waiters, clock }: Measured): void {
+  measure({ catalog, census, watchers, itemWatchers, waiters, clock }: Measured): void {
     const registers = [this.#registry]
     new Gauge({
       name: 'seamark_instances',
@@ -93,8 +95,11 @@ export class Metrics {
     })
     const gauges: Record<string, readonly [help: string, value: () => number]> = {
       seamark_services: ['Services that have instances.', () => catalog.services().length],
-      seamark_watch_streams: ['Streams that watch.', () => watchers.size],
-      seamark_watch_streams_slow: ['Streams that do not read as fast as it changes.', () => watchers.slow],
+      seamark_watch_streams: ['Streams that watch.', () => watchers.size + itemWatchers.size],
+      seamark_watch_streams_slow: [
+        'Streams that do not read as fast as it changes.',
+        () => watchers.slow + itemWatchers.slow,
+      ],
       seamark_waiting_requests: ['Requests that wait for a change.', () => waiters.size],
       seamark_revision: ['Highest revision the catalog shows.', () => catalog.revision],
       seamark_catalog_stale_seconds: [

@@ -99,6 +99,10 @@ it('answers as it says', async () => {
     await served.ask('GET', '/namespaces/default/services'),
   )
   conforms('get', '/api/v1/namespaces', await served.ask('GET', '/namespaces'))
+  const put = { type: 'put', key: 'a', value: 'YQ==', at: 0 }
+  for (const _ of ['written', 'refused'])
+    conforms('post', '/api/v1/items', await served.ask('POST', '/items', { operations: [put] }))
+  conforms('get', '/api/v1/items', await served.ask('GET', '/items'))
   conforms('get', '/api/v1/prometheus', await served.ask('GET', '/prometheus'))
   conforms('get', '/api/v1/status', await served.ask('GET', '/status'))
   conforms('delete', id, await served.ask('DELETE', instancePath('api', 'b')))

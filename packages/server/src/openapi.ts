@@ -20,6 +20,7 @@ export async function openapi(app: FastifyInstance): Promise<void> {
         { name: 'leases', description: 'Keeping registrations alive.' },
         { name: 'claims', description: 'Names that one lease at a time holds.' },
         { name: 'services', description: 'Finding and watching.' },
+        { name: 'items', description: 'Small values beside the registry.' },
         { name: 'operations', description: 'For those who run the server.' },
       ],
     },

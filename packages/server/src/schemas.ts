@@ -113,6 +113,16 @@ export const watchQuery = optional({
   },
 })
 
+const prefix = bytes(limits.itemKeyBytes, 'What the keys begin with; default all.')
+
+export const itemsQuery = optional({
+  prefix,
+  after: { type: 'string', description: 'The key that the page begins after: `next` of the page before.' },
+  limit: { type: 'integer', minimum: 1, maximum: requestLimits.itemsPage, description: 'Default 100.' },
+})
+
+export const itemWatchQuery = optional({ prefix })
+
 export const noQuery = optional({})
 
 const port = { type: 'integer', minimum: 0, maximum: 65_535 } as const
@@ -140,7 +150,10 @@ const check = {
       enum: ['passing', 'warning', 'critical'],
       description: 'What it counts as until its first result. Default critical.',
     },
-    ttl: { ...duration, description: 'Of `reported`: critical when nobody reports for so long. Default never.' },
+    ttl: {
+      ...duration,
+      description: 'Of `reported`: critical when nobody reports for so long. Default never.',
+    },
     successThreshold: {
       type: 'integer',
       minimum: 1,
@@ -257,6 +270,46 @@ export const tokensBody = {
   additionalProperties: false,
   properties: { tokens: { type: 'array', minItems: 1, maxItems: requestLimits.renewTokens, items: text } },
   examples: [{ tokens: ['Zm9yIGV4YW1wbGUgb25seQ'] }],
+} as const
+
+export const writeBody = {
+  type: 'object',
+  required: ['operations'],
+  additionalProperties: false,
+  properties: {
+    operations: {
+      type: 'array',
+      maxItems: limits.writeOperations,
+      description: `With at most ${limits.writeBytes} bytes in all values.`,
+      items: {
+        type: 'object',
+        required: ['type', 'key'],
+        additionalProperties: false,
+        properties: {
+          type: {
+            type: 'string',
+            enum: ['put', 'delete', 'check'],
+            description: '`delete` removes the item, if there is one; `check` only compares.',
+          },
+          key: bytes(limits.itemKeyBytes, 'Without control characters.'),
+          value: {
+            type: 'string',
+            pattern: '^[A-Za-z0-9+/]*={0,2}$',
+            examples: ['aGVsbG8='],
+            description: 'Of a `put`: the bytes, in base64.',
+          },
+          at: {
+            type: 'integer',
+            minimum: 0,
+            maximum: Number.MAX_SAFE_INTEGER,
+            description:
+              'Compares: the `modifiedRevision` that the item must have; 0: there must be none. A `check` needs it.',
+          },
+        },
+      },
+    },
+  },
+  examples: [{ operations: [{ type: 'put', key: 'greetings/en', value: 'aGVsbG8=', at: 0 }] }],
 } as const
 
 // Answers. They document; nothing is rewritten to fit them.
@@ -379,6 +432,20 @@ export const answers = {
     instances: { type: 'array', items: entry },
     holders: { type: 'array', items: holder },
     next: orNull(text),
+    staleSince: time,
+  }),
+  items: object({
+    items: {
+      type: 'array',
+      items: object({
+        key: text,
+        value: { type: 'string', description: 'The bytes, in base64.' },
+        createdRevision: revision,
+        modifiedRevision: revision,
+      }),
+    },
+    next: orNull(text),
+    revision,
     staleSince: time,
   }),
   status: object({

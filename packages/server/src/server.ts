@@ -27,6 +27,8 @@ import { FastLane } from './fast-lane.ts'
 import { front } from './front.ts'
 import { hostGuard, isLoopback } from './host-guard.ts'
 import { instances } from './instances.ts'
+import { ItemWatchers } from './item-watchers.ts'
+import { items as itemRoutes } from './items.ts'
 import { jsonBody } from './json-body.ts'
 import { leases } from './leases.ts'
 import { Membership } from './membership.ts'
@@ -124,8 +126,9 @@ export async function server(options: ServerOptions): Promise<Server> {
   const census = new Census(replica)
   const lag = (ms: number) => metrics.watchLag.observe(ms / 1_000)
   const watchers = new Watchers({ catalog: replica, clock, bounds, lag })
+  const itemWatchers = new ItemWatchers({ items, clock, bounds })
   const waiters = new Waiters({ catalog: replica, clock, bound: bounds.waiters })
-  metrics.measure({ catalog: replica, census, watchers, waiters, clock })
+  metrics.measure({ catalog: replica, census, watchers, itemWatchers, waiters, clock })
   const context: Context = {
     engine,
     engineName,
@@ -138,6 +141,7 @@ export async function server(options: ServerOptions): Promise<Server> {
     metrics,
     census,
     watchers,
+    itemWatchers,
     waiters,
     answers,
     stage: { warm: false, draining: false },
@@ -159,6 +163,7 @@ export async function server(options: ServerOptions): Promise<Server> {
     await checks?.[Symbol.asyncDispose]()
     await membership?.[Symbol.asyncDispose]()
     watchers.close()
+    itemWatchers.close()
     waiters.close()
     await face[Symbol.asyncDispose]()
     census.close()
@@ -205,6 +210,7 @@ export async function server(options: ServerOptions): Promise<Server> {
     logger.info('draining')
     const closed = new Promise((resolve) => http.close(resolve))
     watchers.close()
+    itemWatchers.close()
     waiters.close()
     face.drain()
     const force = clock.after(bounds.drainTimeout, () => {
@@ -311,7 +317,8 @@ const registry: Routes = (app, { context }, done) => {
     if (stage.warm) return
     for (const replica of [catalog, items]) await warmed(replica, clock, bounds.visibleTimeout)
   })
-  for (const routes of [instances, leases, claims, services, prometheusTargets, watch]) app.register(routes, { context })
+  for (const routes of [instances, leases, claims, services, prometheusTargets, watch, itemRoutes])
+    app.register(routes, { context })
   done()
 }
 

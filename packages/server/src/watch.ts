@@ -1,7 +1,8 @@
 import { checkName, defaultNamespace, invalidField, type ServiceKey, serviceId } from '@seamark/core'
 import type { Routes } from './context.ts'
+import { beginEventStream } from './event-stream.ts'
 import * as schemas from './schemas.ts'
-import type { Seen } from './watchers.ts'
+import { seenOf } from './seen.ts'
 
 /** The stream of changes. */
 export const watch: Routes = (app, { context }, done) => {
@@ -31,18 +32,9 @@ export const watch: Routes = (app, { context }, done) => {
       const seen = seenOf(request.headers['last-event-id'])
       watchers.admit()
       reply.hijack()
-      const response = reply.raw
-      if (response.closed) return
-      // The body ends with the connection: chunks would cost a frame around every event of every watcher.
-      response.useChunkedEncodingByDefault = false
-      response.writeHead(200, {
-        'content-type': 'text/event-stream; charset=utf-8',
-        'cache-control': 'no-store',
-        'x-accel-buffering': 'no',
-        connection: 'close',
-      })
-      response.flushHeaders()
-      watchers.join(response, services, seen)
+      if (reply.raw.closed) return
+      beginEventStream(reply.raw)
+      watchers.join(reply.raw, services, seen)
     },
   )
 
@@ -69,11 +61,4 @@ function decoded(part: string): string {
   } catch {
     throw invalidField('service', 'has a percent-encoding that is not UTF-8')
   }
-}
-
-function seenOf(header: string | string[] | undefined): Seen | undefined {
-  if (header === undefined || header === '') return undefined
-  const [, epoch, revision] = /^([0-9A-Za-z_-]{1,64}):(\d{1,15})$/.exec(String(header)) ?? []
-  if (epoch === undefined) throw invalidField('last-event-id', 'must be the id of an event of this stream')
-  return { epoch, revision: Number(revision) }
 }

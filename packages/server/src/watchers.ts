@@ -28,6 +28,7 @@ import {
 } from './event-stream.ts'
 import { History } from './history.ts'
 import { Memo } from './memo.ts'
+import type { Seen } from './seen.ts'
 import { type Touched, touched } from './touched.ts'
 
 export interface WatchersOptions {
@@ -36,12 +37,6 @@ export interface WatchersOptions {
   readonly bounds: Bounds
   /** Told how long (ms) a change waited in the server until it was written to the last watcher. */
   readonly lag: (ms: number) => void
-}
-
-/** The revision a watcher has seen, in the epoch it saw it in. */
-export interface Seen {
-  readonly epoch: string
-  readonly revision: Revision
 }
 
 /** Seconds between two keep-alive comments of one stream; each second one share of the streams gets its own. */
@@ -60,7 +55,7 @@ export class Watchers {
   readonly #everything = new Set<Watcher>()
   readonly #byService = new Map<string, Set<Watcher>>()
   readonly #slots: readonly Set<Watcher>[] = Array.from({ length: keepAliveSlots }, () => new Set())
-  readonly #history: History
+  readonly #history: History<Touched>
   #epoch = newEpoch()
   /** Up to where the watchers were told. */
   #told: Revision
