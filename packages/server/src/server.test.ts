@@ -136,6 +136,11 @@ describe('an engine out of reach', () => {
       deregister: guarded((key) => truth.deregister(key)),
       report: guarded((...args) => truth.report(...args)),
       claim: guarded((...args) => truth.claim(...args)),
+      write: guarded((operations) => truth.write(operations)),
+      async *watchItems(prefix, signal) {
+        if (!away.signal.aborted) yield* truth.watchItems(prefix, AbortSignal.any([signal, away.signal]))
+        throw unavailable()
+      },
       [Symbol.asyncDispose]: () => truth[Symbol.asyncDispose](),
     }
     await using served = await serving({ engine, clock })
@@ -298,7 +303,7 @@ describe('closing', () => {
     const closing = served.server.close().then(() => {
       closed = true
     })
-    await clock.advance(9_999)
+    await clock.advance(2_499)
     expect(closed).toBe(false)
     await clock.advance(1)
     await closing
@@ -383,6 +388,8 @@ function replaceable(engine: Engine): Engine {
     deregister: (...args) => engine.deregister(...args),
     report: (...args) => engine.report(...args),
     claim: (...args) => engine.claim(...args),
+    write: (...args) => engine.write(...args),
+    watchItems: (...args) => engine.watchItems(...args),
     [Symbol.asyncDispose]: () => engine[Symbol.asyncDispose](),
   }
 }

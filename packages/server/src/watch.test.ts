@@ -368,6 +368,9 @@ function forwarded(engine: () => ReturnType<typeof memory>) {
       engine().deregister(...args),
     report: (...args: Parameters<ReturnType<typeof memory>['report']>) => engine().report(...args),
     claim: (...args: Parameters<ReturnType<typeof memory>['claim']>) => engine().claim(...args),
+    write: (...args: Parameters<ReturnType<typeof memory>['write']>) => engine().write(...args),
+    watchItems: (...args: Parameters<ReturnType<typeof memory>['watchItems']>) =>
+      engine().watchItems(...args),
   }
 }
 
