@@ -5,6 +5,7 @@ import {
   type Engine,
   type Instance,
   type InstanceKey,
+  type ItemBatch,
   type Lease,
   type RegisterOptions,
   type Revision,
@@ -12,6 +13,7 @@ import {
   type ServiceKey,
   type Source,
   type Terms,
+  type WriteOperation,
 } from '@seamark/core'
 import { isEngine, readOnly } from './open-engine.ts'
 
@@ -76,6 +78,14 @@ export class DeferredEngine implements Engine {
 
   async claim(name: string, lease: Lease): Promise<Claim | undefined> {
     return (await this.#engine()).claim(name, lease)
+  }
+
+  async write(operations: readonly WriteOperation[]): Promise<Revision | undefined> {
+    return (await this.#engine()).write(operations)
+  }
+
+  async *watchItems(prefix: string, signal: AbortSignal): AsyncGenerator<ItemBatch> {
+    yield* (await this.#engine()).watchItems(prefix, signal)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

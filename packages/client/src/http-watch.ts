@@ -7,34 +7,25 @@ import {
   type Holder,
   type InstanceKey,
   instanceId,
-  isSeamarkError,
   type Revision,
-  SeamarkError,
   type ServiceKey,
   serviceId,
 } from '@seamark/core'
-import { ServerSentEvents } from './server-sent-events.ts'
-import type { Stream, Transport } from './transport.ts'
+import { type Assembly, resumedEvents } from './resumed-events.ts'
+import type { Transport } from './transport.ts'
 import { decodeEntry, decodeHolder, decodeKey, type EntryJson } from './wire.ts'
 
-/** Milliseconds: three of the server's keep-alive comments. */
-const silence = 45_000
-/** Milliseconds a stream must have lived for its end to be answered with another one at once. */
-const shortLived = 1_000
 /** Bytes of a query above which everything is watched and sifted here: Node refuses request heads above 16 KB. */
 const longestQuery = 12_000
 
-/**
- * The changes of some services, or of all, from whichever server answers. A stream that breaks is resumed at once where it
- * stopped; when no server can do that, this throws `engine_unavailable`, so that the catalog knows that it is stale.
- */
+/** The changes of some services, or of all. */
 export async function* httpWatch(
   transport: Transport,
   clock: Clock,
   services: readonly ServiceKey[] | undefined,
   signal: AbortSignal,
 ): AsyncGenerator<Batch> {
-  if (transport.closed) throw new SeamarkError('closed', 'The engine was closed.')
+  transport.check()
   if (services?.length === 0) return yield* nothing(signal)
   const query = new URLSearchParams()
   for (const { namespace, service } of services ?? [])
@@ -42,29 +33,15 @@ export async function* httpWatch(
   const all = `${query}`.length > longestQuery
   if (all) query.delete('service')
   const wanted = all ? new Set(services?.map(serviceId)) : undefined
-
-  let last: string | undefined
-  while (!signal.aborted) {
-    const stream = await opened(transport, `/api/v1/watch?${query}`, last, signal)
-    if (stream === undefined) return
-    const since = clock.now()
-    let cause: unknown
-    try {
-      for await (const { id, batch } of batches(alive(stream, clock))) {
-        if (last === undefined && batch.changes[0]?.type !== 'reset')
-          throw new SeamarkError('engine_unavailable', `${stream.server} began a watch without a reset.`)
-        last = id
-        yield wanted === undefined ? batch : sifted(batch, wanted)
-      }
-    } catch (error) {
-      cause = error
-    } finally {
-      stream.close()
-    }
-    if (signal.aborted || transport.closed) return
-    if (last === undefined || clock.now() - since < shortLived)
-      throw new SeamarkError('engine_unavailable', `${stream.server} ended the watch at once.`, { cause })
-  }
+  const path = `/api/v1/watch?${query}`
+  for await (const batch of resumedEvents({
+    transport,
+    clock,
+    path,
+    signal,
+    assembly: () => new PendingBatch(),
+  }))
+    yield wanted === undefined ? batch : sifted(batch, wanted)
 }
 
 /** A watch of no services: without one in the query, a server would send everything. */
@@ -74,77 +51,22 @@ async function* nothing(signal: AbortSignal): AsyncGenerator<Batch> {
     await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))
 }
 
-async function opened(
-  transport: Transport,
-  path: string,
-  last: string | undefined,
-  signal: AbortSignal,
-): Promise<Stream | undefined> {
-  try {
-    return await transport.stream(path, last === undefined ? {} : { 'last-event-id': last }, signal)
-  } catch (error) {
-    if (signal.aborted || transport.closed) return undefined
-    if (isSeamarkError(error, 'engine_unavailable')) throw error
-    throw new SeamarkError('engine_unavailable', `${transport.current} does not serve the watch.`, {
-      cause: error,
-    })
-  }
-}
-
-/** The stream's chunks; ends it when the next one is waited for too long. A reader that takes its time is no silence. */
-async function* alive(stream: Stream, clock: Clock): AsyncGenerator<Uint8Array> {
-  let waitingSince: number | undefined
-  const look = () => {
-    if (waitingSince !== undefined && clock.now() - waitingSince >= silence) stream.close()
-    else timer = clock.after(silence / 9, look)
-  }
-  let timer = clock.after(silence / 9, look)
-  try {
-    waitingSince = clock.now()
-    for await (const chunk of stream.body) {
-      waitingSince = undefined
-      yield chunk
-      waitingSince = clock.now()
-    }
-  } finally {
-    timer.cancel()
-  }
-}
-
-interface Received {
-  readonly id: string
-  readonly batch: Batch
-}
-
-async function* batches(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Received> {
-  const events = new ServerSentEvents()
-  let pending = new PendingBatch()
-  for await (const chunk of chunks)
-    for (const { event, data, id } of events.push(chunk)) {
-      if (event !== 'applied') {
-        pending.add(event, JSON.parse(data))
-        continue
-      }
-      if (id === undefined)
-        throw new SeamarkError('engine_unavailable', 'The watch sent a batch without an id.')
-      const { revision } = JSON.parse(data) as { revision: Revision }
-      yield { id, batch: { revision, changes: pending.changes() } }
-      pending = new PendingBatch()
-    }
-}
-
 /** What arrived since the last `applied`. */
-class PendingBatch {
+class PendingBatch implements Assembly<Batch> {
   #changes: Change[] = []
   #reset: { entries: Map<string, Entry>; holders: Map<string, Holder> } | undefined
 
-  changes(): readonly Change[] {
-    if (this.#reset === undefined) return this.#changes
+  batch(revision: Revision): Batch {
+    if (this.#reset === undefined) return { revision, changes: this.#changes }
     const { entries, holders } = this.#reset
-    return [{ type: 'reset', entries: [...entries.values()], holders: [...holders.values()] }]
+    const reset = {
+      type: 'reset',
+      entries: [...entries.values()],
+      holders: [...holders.values()],
+    } as const
+    return { revision, changes: [reset] }
   }
 
-  /** Events that a newer server knows and this client does not are passed over. */
   add(event: string, data: unknown): void {
     if (event === 'reset') this.#reset = { entries: new Map(), holders: new Map() }
     else if (event === 'put') this.#put(decodeEntry(data as EntryJson))

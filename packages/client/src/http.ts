@@ -3,11 +3,13 @@ import {
   type CheckReport,
   type Claim,
   type Clock,
+  checkWrite,
   type Engine,
   grantedTtl,
   type Holder,
   type Instance,
   type InstanceKey,
+  type ItemBatch,
   isSeamarkError,
   type Lease,
   type LeaseHost,
@@ -18,8 +20,10 @@ import {
   type ServiceKey,
   systemClock,
   type Terms,
+  type WriteOperation,
 } from '@seamark/core'
 import { carefulTerms } from './deferred-engine.ts'
+import { encodeOperation, httpItems } from './http-items.ts'
 import { httpWatch } from './http-watch.ts'
 import { Renewals } from './renewals.ts'
 import { Transport, type TransportOptions } from './transport.ts'
@@ -198,6 +202,28 @@ export class HttpEngine implements Engine {
       if (isSeamarkError(error, 'lease_lost')) this.#lost(token, 'a claim was refused for it')
       throw error
     }
+  }
+
+  async write(operations: readonly WriteOperation[]): Promise<Revision | undefined> {
+    // JSON has no NaN: it would arrive as no comparison at all.
+    checkWrite(operations)
+    try {
+      const { revision } = await this.#transport.request<{ revision: Revision }>({
+        method: 'POST',
+        path: '/api/v1/items',
+        body: { operations: operations.map(encodeOperation) },
+        // A second try would be refused for what the first one wrote, or would undo what somebody wrote in between.
+        repeatable: false,
+      })
+      return revision
+    } catch (error) {
+      if (isSeamarkError(error, 'item_changed')) return undefined
+      throw error
+    }
+  }
+
+  watchItems(prefix: string, signal: AbortSignal): AsyncIterable<ItemBatch> {
+    return httpItems(this.#transport, this.#clock, prefix, signal)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -95,6 +95,11 @@ export class Transport {
     return this.#closed
   }
 
+  /** Throws `closed` once it is. */
+  check(): void {
+    if (this.#closed) throw new SeamarkError('closed', 'The connection to the Seamark servers is closed.')
+  }
+
   /** Where requests go at present first. */
   get current(): string {
     return this.#servers[this.#current]!.url
@@ -182,7 +187,7 @@ export class Transport {
     // One server alone gets a second chance, on a new connection: the kept one may have died unnoticed.
     const tries = Math.max(this.#servers.length, 2)
     for (let n = 0; n < tries; n++) {
-      if (this.#closed) throw new SeamarkError('closed', 'The connection to the Seamark servers is closed.')
+      this.check()
       const at = (first + n) % this.#servers.length
       const server = this.#servers[at]!
       try {
