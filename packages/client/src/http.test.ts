@@ -268,6 +268,20 @@ describe('with several servers over one engine, it', () => {
     expect(await other.deregister({ ...apiKey, id: 'i1' })).toBeTypeOf('number')
   })
 
+  test('does not write items twice when it is not known whether they were written', async () => {
+    let asked = 0
+    const first = await stranger((request, response) => {
+      if (request.method === 'POST') asked++
+      response.destroy()
+    })
+    const { url } = await registry()
+    const engine = inOrder([first, url])
+    await expect(
+      engine.write([{ type: 'put', key: 'a', value: new Uint8Array(), at: 0 }]),
+    ).rejects.toMatchObject({ code: 'engine_unavailable' })
+    expect(asked).toBe(1)
+  })
+
   test('goes home once that is ready again, with its watches', async () => {
     const shared = disposed(memory())
     const [home, other] = [await registry(shared), await registry(shared)]
