@@ -1,7 +1,13 @@
 export { type Announcement, type AnnouncementOptions, KeptAnnouncement } from './announcement.ts'
 export { Backoff, type BackoffOptions } from './backoff.ts'
 export type { Balancer, Choice } from './balancer.ts'
+export { affinity } from './balancers/affinity.ts'
+export { leastCost } from './balancers/least-cost.ts'
+export { roundRobin } from './balancers/round-robin.ts'
+export { slowStart } from './balancers/slow-start.ts'
 export { weightedRandom } from './balancers/weighted-random.ts'
+export { type ZoneOptions, zoneAware } from './balancers/zone-aware.ts'
+export { candidates, subset } from './candidates.ts'
 export {
   type Catalog,
   type CatalogOptions,

@@ -17,10 +17,20 @@ export function rendezvous(members: Iterable<string>, key: string): string | und
 
 /** FNV-1a over UTF-16 code units, and MurmurHash3's finalizer, without which keys that end alike stay alike. */
 function hash(text: string): number {
+  return mixed(digest(text))
+}
+
+/** FNV-1a over UTF-16 code units, as 32 bits. */
+export function digest(text: string): number {
   let hash = 0x811c9dc5
   for (let index = 0; index < text.length; index++)
     hash = Math.imul(hash ^ text.charCodeAt(index), 0x01000193)
-  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b)
-  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35)
-  return (hash ^ (hash >>> 16)) >>> 0
+  return hash
+}
+
+/** MurmurHash3's finalizer: any bit of `hash` changes half of the result's, which is in [0, 2^32). */
+export function mixed(hash: number): number {
+  let mixing = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b)
+  mixing = Math.imul(mixing ^ (mixing >>> 13), 0xc2b2ae35)
+  return (mixing ^ (mixing >>> 16)) >>> 0
 }
