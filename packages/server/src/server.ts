@@ -191,6 +191,7 @@ export async function server(options: ServerOptions): Promise<Server> {
   }
   const { address, port: bound } = http.address() as AddressInfo
   const url = `http://${urlHost(host, address)}:${bound}`
+  face.listens(address, bound)
   if (shared)
     membership = new Membership({
       engine,

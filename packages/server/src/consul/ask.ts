@@ -1,32 +1,11 @@
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http'
 
-/** What was asked of an endpoint. */
-export class Ask {
-  readonly method: string
-  /** What follows the endpoint's path, decoded: `web` of `/v1/health/service/web`. Empty at an endpoint without parameters. */
-  readonly rest: string
+/** The parameters of a question: all that may be kept of it once it is answered. */
+export class Question {
   readonly query: URLSearchParams
-  readonly headers: IncomingHttpHeaders
-  readonly body: Buffer
-  readonly #request: IncomingMessage
-  readonly #response: ServerResponse
-  #closed: AbortSignal | undefined
 
-  /** `path` is the endpoint's. */
-  constructor(path: string, body: Buffer, request: IncomingMessage, response: ServerResponse) {
-    const [, asked = '', query] = /^([^?]*)(?:\?(.*))?$/s.exec(request.url!) ?? []
-    this.method = request.method!
-    this.rest = decodeURIComponent(asked).slice(path.length)
-    this.query = new URLSearchParams(query)
-    this.headers = request.headers
-    this.body = body
-    this.#request = request
-    this.#response = response
-  }
-
-  /** Target as it was sent: path and query. */
-  get url(): string {
-    return this.#request.url!
+  constructor(query: URLSearchParams) {
+    this.query = query
   }
 
   /** Whether the parameter is there, with or without a value. */
@@ -37,6 +16,35 @@ export class Ask {
   /** The parameter's first value; empty if it is not there. */
   get(name: string): string {
     return this.query.get(name) ?? ''
+  }
+}
+
+/** What was asked of an endpoint. */
+export class Ask extends Question {
+  readonly method: string
+  /** What follows the endpoint's path, decoded: `web` of `/v1/health/service/web`. Empty at an endpoint without parameters. */
+  readonly rest: string
+  readonly headers: IncomingHttpHeaders
+  readonly body: Buffer
+  readonly #request: IncomingMessage
+  readonly #response: ServerResponse
+  #closed: AbortSignal | undefined
+
+  /** `path` is the endpoint's. */
+  constructor(path: string, body: Buffer, request: IncomingMessage, response: ServerResponse) {
+    const [, asked = '', query] = /^([^?]*)(?:\?(.*))?$/s.exec(request.url!) ?? []
+    super(new URLSearchParams(query))
+    this.method = request.method!
+    this.rest = decodeURIComponent(asked).slice(path.length)
+    this.headers = request.headers
+    this.body = body
+    this.#request = request
+    this.#response = response
+  }
+
+  /** Target as it was sent: path and query. */
+  get url(): string {
+    return this.#request.url!
   }
 
   /** Where it comes from. A dual-stack socket shows IPv4 as `::ffff:10.0.0.1`. */

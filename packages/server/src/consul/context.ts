@@ -2,6 +2,7 @@ import type { Items, Revision } from '@seamark/core'
 import type { Context } from '../context.ts'
 import type { ConsulSettings } from './options.ts'
 import type { Topics } from './topics.ts'
+import type { View } from './view.ts'
 
 /** What the endpoints of Consul's API share. */
 export interface ConsulContext {
@@ -10,6 +11,8 @@ export interface ConsulContext {
   /** All items of this face, those whose keys begin with `consul/`. */
   readonly items: Items
   readonly settings: ConsulSettings
+  /** Nodes, services and checks, as Consul sees them. */
+  readonly view: View
   /** Who waits for what. Whoever keeps something derived wakes its topics. */
   readonly topics: Topics
   /** The highest revision that this server has seen, of the registry or of items. */

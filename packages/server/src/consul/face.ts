@@ -5,14 +5,18 @@ import { visible } from '../visible.ts'
 import { warmed } from '../warmed.ts'
 import { type ConsulAnswer, errorAnswer, textAnswer } from './answer.ts'
 import { Ask } from './ask.ts'
+import { catalog } from './catalog.ts'
 import type { ConsulContext } from './context.ts'
 import type { Endpoint, Endpoints } from './endpoint.ts'
+import { health } from './health.ts'
 import type { ConsulSettings } from './options.ts'
+import { advertised } from './place.ts'
 import { status } from './status.ts'
 import { Topics } from './topics.ts'
+import { View } from './view.ts'
 
 /** Everything below `/v1`. */
-const families: readonly Endpoints[] = [status]
+const families: readonly Endpoints[] = [status, catalog, health]
 
 /** Consul's HTTP API over the same registry. */
 export class ConsulFace implements AsyncDisposable {
@@ -22,21 +26,32 @@ export class ConsulFace implements AsyncDisposable {
   #warm = false
 
   constructor(server: Context, settings: ConsulSettings, notify: Notify) {
-    const { engine, catalog, clock, bounds } = server
+    const { engine, catalog: registry, clock, bounds } = server
     this.#items = items(engine, 'consul/', { clock, notify })
     this.#topics = new Topics(clock, bounds.waiters)
     const replica = this.#items
     const itemsVisible = visible(replica, clock, bounds.visibleTimeout)
+    server.answers.follow(replica)
+    const { nodeName: name, nodeId: id, nodeMeta: meta } = settings
+    const view = new View(registry, replica, this.#topics, { name, id, address: '127.0.0.1', port: 0, meta })
     this.#context = {
       server,
       items: replica,
       settings,
+      view,
       topics: this.#topics,
       get revision(): Revision {
-        return Math.max(catalog.revision, replica.revision)
+        return view.revision
       },
       itemsVisible,
     }
+  }
+
+  /** Where the server listens. */
+  listens(address: string, port: number): void {
+    const { settings, view } = this.#context
+    const { nodeName: name, nodeId: id, nodeMeta: meta } = settings
+    view.nodes.server = { name, id, address: advertised(address), port, meta }
   }
 
   /** The routes; they are no part of the native API's documentation. */
@@ -79,6 +94,7 @@ export class ConsulFace implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#topics.close()
+    this.#context.view.close()
     await this.#items[Symbol.asyncDispose]()
   }
 

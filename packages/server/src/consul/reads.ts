@@ -1,0 +1,63 @@
+import { type ConsulAnswer, ConsulError, jsonAnswer } from './answer.ts'
+import type { Ask, Question } from './ask.ts'
+import { blocking, readHeaders, reading, type Seen } from './blocking.ts'
+import type { ConsulContext } from './context.ts'
+import type { ConsulNode } from './node.ts'
+
+/** Which topics a read waits for, how it looks, and what it prints of what it saw. */
+export interface Read<T> {
+  readonly topics: readonly string[]
+  readonly look: () => Seen<T>
+  readonly print: (value: T) => unknown
+}
+
+/** Answers a read in Consul's manner: blocking, with its headers. */
+export async function readAnswer<T>(context: ConsulContext, ask: Ask, read: Read<T>): Promise<ConsulAnswer> {
+  const how = reading(context, ask)
+  const { index, value } = await blocking(context, ask, how, read.topics, read.look)
+  return jsonAnswer(ask, read.print(value), readHeaders(context, how, index))
+}
+
+/**
+ * The namespace that is asked for with `?ns=`; Consul has them in its enterprise edition only. The one where Seamark keeps
+ * its own is not shown.
+ */
+export function namespaceOf(ask: Ask): string {
+  const namespace = ask.get('ns')
+  if (namespace === '') return 'default'
+  if (namespace === 'seamark')
+    throw new ConsulError(400, 'Bad request: The namespace "seamark" is not to be seen here')
+  return namespace
+}
+
+/** What follows the path, which may not be empty. */
+export function named(ask: Ask, missing: string): string {
+  if (ask.rest === '') throw new ConsulError(400, missing)
+  return ask.rest
+}
+
+/** `?node-meta=key:value`, any number of times: nodes that have all of them. */
+export function nodeFilter(ask: Question): (node: ConsulNode) => boolean {
+  const wanted = ask.query.getAll('node-meta').map((pair) => {
+    const at = pair.indexOf(':')
+    return at < 0 ? ([pair, ''] as const) : ([pair.slice(0, at), pair.slice(at + 1)] as const)
+  })
+  return ({ meta }) => wanted.every(([key, value]) => (meta?.[key] ?? '') === value)
+}
+
+/** `?tag=`, any number of times: what has all of them, in whichever case. */
+export function tagFilter(ask: Question): (tags: readonly string[]) => boolean {
+  const wanted = ask.query.getAll('tag').map((tag) => tag.toLowerCase())
+  if (wanted.length === 0) return () => true
+  return (tags) => {
+    const there = new Set(tags.map((tag) => tag.toLowerCase()))
+    return wanted.every((tag) => there.has(tag))
+  }
+}
+
+/** A boolean as Go reads it; `undefined` for none. */
+export function goBoolean(text: string): boolean | undefined {
+  if (['1', 't', 'T', 'TRUE', 'true', 'True'].includes(text)) return true
+  if (['0', 'f', 'F', 'FALSE', 'false', 'False'].includes(text)) return false
+  return undefined
+}
