@@ -1,5 +1,16 @@
 import { defaultNamespace, healthStatuses, limits } from '@seamark/core'
-import { choice, duration, list, named, onOff, pairs, text, type ValueType, whole } from './value-types.ts'
+import {
+  choice,
+  duration,
+  list,
+  named,
+  onOff,
+  pairs,
+  text,
+  type ValueType,
+  whole,
+  wholeOr,
+} from './value-types.ts'
 
 /** One option, and with it its flag, its environment variable and its key in a configuration file. */
 export interface Option<T = unknown, D extends T | undefined = T | undefined> {
@@ -93,6 +104,42 @@ export const server = {
     false,
     "let health checks target other addresses than their instance's own",
   ),
+  nodeName: optional(
+    named('name'),
+    "the node that this server is to Consul's clients, and in DNS; default the host's name",
+  ),
+  nodeId: optional(named('uuid'), "the node's id; default one that is made of its name"),
+  nodeMeta: defaulted(pairs, {}, 'what the node says of itself'),
+  datacenter: defaulted(named('name'), 'dc1', "the datacenter that this is to Consul's clients, and in DNS"),
+  dnsPort: optional(
+    wholeOr('off', 0, 65_535, 'port'),
+    'the port to answer DNS on, over UDP and TCP; 0 takes a free one, off none; default 8600, or none if that is taken',
+  ),
+  domain: defaulted(named('domain'), 'consul', "where Consul's names end in DNS: web.service.consul"),
+  altDomain: optional(named('domain'), 'where they end as well'),
+  namespaceDomain: defaulted(
+    list(named('domain')),
+    ['seamark'],
+    'where names of services in namespaces end in DNS: web.default.seamark',
+  ),
+  recursor: defaulted(
+    list(named('address')),
+    [],
+    'a DNS server that is asked about all other names, which are refused without one',
+  ),
+  dnsNodeTtl: defaulted(duration, 0, 'how long others may keep what DNS says of nodes'),
+  dnsServiceTtl: defaulted(
+    pairs,
+    {},
+    'how long they may keep what it says of a service, such as web=10s; a name may end with *',
+  ),
+  dnsOnlyPassing: defaulted(onOff, false, 'leave instances with a warning out of DNS'),
+  dnsUdpAnswerLimit: defaulted(
+    whole(1, 8),
+    3,
+    'the answers in a datagram for one who does not say how much it takes',
+  ),
+  dnsARecordLimit: defaulted(whole(0, 65_535), 0, 'the addresses in one answer, chosen at random; 0 for all'),
   logLevel: defaulted(choice(logLevels, 'level'), 'info', `what to log: ${logLevels.join(', ')}`),
   logFormat: defaulted(
     choice(['auto', 'pretty', 'json'], 'format'),

@@ -64,6 +64,31 @@ export function whole(least: number, most: number, placeholder = 'number'): Valu
   )
 }
 
+/** A number, or a word that stands for none. */
+export function wholeOr<const W extends string>(
+  word: W,
+  least: number,
+  most: number,
+  placeholder = 'number',
+): ValueType<number | W> {
+  const number = whole(least, most, placeholder)
+  const name = `${number.name}, or ${word}`
+  const read = (value: unknown, read: () => number): number | W => {
+    if (value === word) return word
+    try {
+      return read()
+    } catch {
+      throw wrong(name, value)
+    }
+  }
+  return scalar(
+    name,
+    placeholder,
+    (value) => read(value, () => number.variable(value)),
+    (value) => read(value, () => number.yaml(value)),
+  )
+}
+
 /** Milliseconds. In a file a number of them will do; elsewhere, where all is text, a unit must say what is meant. */
 function readDuration(value: unknown): number {
   try {

@@ -1,9 +1,12 @@
 import { systemClock } from '@seamark/core'
+import type { ConsulOptions } from '@seamark/server'
 import { command } from '../command.ts'
+import { dnsBeside } from '../dns.ts'
 import { openEngineAt } from '../engine.ts'
 import { Failure } from '../failure.ts'
 import { interruption } from '../interruption.ts'
 import { invocation } from '../invocation.ts'
+import type { Values } from '../options.ts'
 import * as options from '../options.ts'
 import { packageVersion } from '../package-version.ts'
 import { paintFor } from '../paint.ts'
@@ -49,17 +52,20 @@ export const server = command({
       const allowed = { insecure, allowedHosts: allowHost, allowCommandChecks, allowForeignChecks }
       const engineName = settings.engine.slice(0, settings.engine.indexOf(':'))
       const member = { shared, ...(settings.name !== undefined && { name: settings.name }) }
-      const server = await seamark
-        .server({ engine, engineName, host, port, ...allowed, ...member, logger, notices })
+      const consul = consulOptions(settings)
+      await using server = await seamark
+        .server({ engine, engineName, host, port, ...allowed, ...member, consul, logger, notices })
         .catch((error) => {
           throw cannotListen(error, host, port)
         })
+      await using dns = await dnsBeside(server, settings, notices.notify)
       const { url, address } = server
       const facts = {
         version: packageVersion,
         url,
         address,
         port: server.port,
+        dns: dns === undefined ? null : { address: dns.address, port: dns.port },
         engine: engineName,
         data: place,
         pid: process.pid,
@@ -67,7 +73,6 @@ export const server = command({
       if (output.json) output.document(facts)
       else output.print(banner(facts, systemClock.now() - started))
       await stop.arrived
-      await server.close()
     } finally {
       await engine[Symbol.asyncDispose]()
     }
@@ -75,7 +80,25 @@ export const server = command({
   },
 })
 
-function banner({ url, data }: { url: string; data: string }, took: number): string {
+function consulOptions(settings: Values<typeof options.server>): ConsulOptions {
+  const { nodeName, nodeId, nodeMeta, datacenter, domain, altDomain } = settings
+  return {
+    nodeMeta,
+    datacenter,
+    domain,
+    ...(nodeName !== undefined && { nodeName }),
+    ...(nodeId !== undefined && { nodeId }),
+    ...(altDomain !== undefined && { altDomain }),
+  }
+}
+
+interface Facts {
+  readonly url: string
+  readonly dns: { readonly address: string; readonly port: number } | null
+  readonly data: string
+}
+
+function banner({ url, dns, data }: Facts, took: number): string {
   const seamark = invocation()
   const place = seamark.startsWith('npx') ? 'in another terminal in this folder' : 'in another terminal'
   const where = url === options.client.url.default ? '' : ` --url ${url}`
@@ -84,6 +107,8 @@ function banner({ url, data }: { url: string; data: string }, took: number): str
 
   API    ${url}/api/v1
   Docs   ${url}/api/v1/docs
+  Consul ${url}/v1
+  DNS    ${dns === null ? 'off' : `${dns.address.includes(':') ? `[${dns.address}]` : dns.address}:${dns.port}`}
   Data   ${data}
   Stop   Ctrl-C
 
