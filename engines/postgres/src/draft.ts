@@ -9,7 +9,9 @@ import {
   registeredHealth,
   reported,
   serviceId,
+  type WriteOperation,
 } from '@seamark/core'
+import { ItemDraft, type ItemWrites, type KnownItem } from './item-draft.ts'
 
 /** A registration as a transaction sees it. */
 export interface Registered {
@@ -27,6 +29,7 @@ export interface Loaded {
   readonly revision: Revision
   readonly registered: readonly Registered[]
   readonly holders: readonly Holder[]
+  readonly items: ReadonlyMap<string, KnownItem>
 }
 
 /** Of claims: `instanceId` with the name in the id's place. */
@@ -51,6 +54,7 @@ export interface Writes {
   readonly claimed: readonly Holder[]
   readonly freed: readonly Gone[]
   readonly gone: readonly Gone[]
+  readonly items: ItemWrites | undefined
 }
 
 /** The part of the registry that a transaction is about, and what becomes of it. */
@@ -67,8 +71,10 @@ export class Draft {
   readonly #ended = new Set<string>()
   readonly #claimed = new Set<ClaimId>()
   readonly #freed = new Map<ClaimId, Gone>()
+  readonly #items: ItemDraft
 
-  constructor({ revision, registered, holders }: Loaded) {
+  constructor({ revision, registered, holders, items }: Loaded) {
+    this.#items = new ItemDraft(items)
     this.#before = revision
     this.#revision = revision
     for (const each of registered) this.#set(each)
@@ -146,6 +152,11 @@ export class Draft {
     if (this.#holders.get(claimId(holder))?.fence === holder.fence) this.#release(holder, ++this.#revision)
   }
 
+  /** Writes items, as `Store.write`. */
+  write(operations: readonly WriteOperation[]): Revision | undefined {
+    return this.#items.write(operations, () => ++this.#revision)
+  }
+
   /** What to write; `undefined`: nothing. */
   writes(): Writes | undefined {
     if (this.#revision === this.#before) return undefined
@@ -162,6 +173,7 @@ export class Draft {
       claimed: [...this.#claimed].flatMap((id) => this.#holders.get(id) ?? []),
       freed,
       gone: [...removed, ...freed],
+      items: this.#items.writes(),
     }
   }
 

@@ -5,12 +5,15 @@ import {
   type Claim,
   type Clock,
   checkName,
+  checkPrefix,
+  checkWrite,
   displayName,
   type Engine,
   grantedTtl,
   type Holder,
   type Instance,
   type InstanceKey,
+  type ItemBatch,
   isSeamarkError,
   type Lease,
   type LeaseHost,
@@ -25,13 +28,16 @@ import {
   type ServiceKey,
   serviceId,
   type Terms,
+  type WriteOperation,
 } from '@seamark/core'
 import { Bell } from './bell.ts'
 import { Database } from './database.ts'
 import { closed, isMissing, unavailable } from './failure.ts'
+import { ItemReader } from './item-reader.ts'
 import { ledgerEnd, ledgerOf } from './ledger-time.ts'
 import type { Location } from './location.ts'
-import { Reader } from './reader.ts'
+import { type Position, Reader, type Reading } from './reader.ts'
+import { Records } from './record.ts'
 import { prepare } from './schema.ts'
 import { Sweeper } from './sweeper.ts'
 import { pollInterval, Wakeups } from './wakeups.ts'
@@ -40,6 +46,12 @@ import { type Edit, Writer } from './writer.ts'
 export interface EngineOptions {
   readonly clock: Clock
   readonly notify: Notify
+}
+
+/** How a watch reads: all there is, and what came after a position, if that is still known. */
+interface Watched<B> {
+  list(): Promise<Reading<B>>
+  follow(position: Position): Promise<Reading<B> | undefined>
 }
 
 /** Tokens renewed by one statement. */
@@ -60,6 +72,7 @@ export class PostgresEngine implements Engine, LeaseHost {
   readonly #database: Database
   readonly #writer: Writer
   readonly #reader: Reader
+  readonly #itemReader: ItemReader
   readonly #wakeups: Wakeups
   readonly #sweeper: Sweeper
   readonly #renewText: string
@@ -81,14 +94,13 @@ export class PostgresEngine implements Engine, LeaseHost {
     this.#writer = new Writer(schema, channel, (first, work) =>
       this.#run(() => database.writing(first, work)),
     )
-    this.#reader = new Reader(
-      schema,
-      {
-        read: (text, values) => this.#run(() => database.read(text, values)),
-        reading: (work) => this.#run(() => database.reading(work)),
-      },
-      notify,
-    )
+    const reading: Pick<Database, 'read' | 'reading'> = {
+      read: (text, values) => this.#run(() => database.read(text, values)),
+      reading: (work) => this.#run(() => database.reading(work)),
+    }
+    const records = new Records(notify)
+    this.#reader = new Reader(schema, reading, records)
+    this.#itemReader = new ItemReader(schema, reading, records)
     this.#wakeups = new Wakeups({ database, schema, channel, listen, clock, notify })
     this.#sweeper = new Sweeper({ schema, clock, notify, writer: this.#writer, write })
     // Leases are locked in the order of their tokens: two who renew the same ones do not wait for each other in a circle.
@@ -233,14 +245,51 @@ export class PostgresEngine implements Engine, LeaseHost {
 
   watch(services: readonly ServiceKey[], signal: AbortSignal): AsyncIterable<Batch> {
     const distinct = new Map(services.filter(isService).map((key) => [serviceId(key), key]))
-    return this.#watch([...distinct.values()], signal)
+    return this.#watchServices([...distinct.values()], signal)
   }
 
   watchAll(signal: AbortSignal): AsyncIterable<Batch> {
-    return this.#watch(undefined, signal)
+    return this.#watchServices(undefined, signal)
   }
 
-  async *#watch(services: readonly ServiceKey[] | undefined, signal: AbortSignal): AsyncGenerator<Batch> {
+  #watchServices(services: readonly ServiceKey[] | undefined, signal: AbortSignal): AsyncIterable<Batch> {
+    const reader = this.#reader
+    const watched: Watched<Batch> = {
+      list: () => reader.list(services),
+      follow: (position) => reader.follow(services, position),
+    }
+    return this.#watch(watched, signal)
+  }
+
+  async write(operations: readonly WriteOperation[]): Promise<Revision | undefined> {
+    this.#open()
+    checkWrite(operations)
+    if (operations.length === 0) return 0
+    // Copies: what the writer does with its bytes later is not written.
+    const kept = operations.map((operation) =>
+      operation.type === 'put' ? { ...operation, value: Buffer.from(operation.value) } : operation,
+    )
+    return this.#do({
+      items: kept.map(({ key }) => key),
+      weight: kept.reduce((sum, each) => sum + (each.type === 'put' ? each.value.length : 0), 0),
+      evaluate: (draft) => draft.write(kept),
+    })
+  }
+
+  async *watchItems(prefix: string, signal: AbortSignal): AsyncGenerator<ItemBatch> {
+    checkPrefix(prefix)
+    const reader = this.#itemReader
+    const watched: Watched<ItemBatch> = {
+      list: () => reader.list(prefix),
+      follow: (position) => reader.follow(prefix, position),
+    }
+    yield* this.#watch(watched, signal)
+  }
+
+  async *#watch<B extends { readonly changes: readonly unknown[] }>(
+    watched: Watched<B>,
+    signal: AbortSignal,
+  ): AsyncGenerator<B> {
     this.#open()
     if (signal.aborted) return
     const bell = new Bell()
@@ -249,14 +298,12 @@ export class PostgresEngine implements Engine, LeaseHost {
     try {
       // Listening comes first: what is committed while the list is read rings.
       await bell.meanwhile(this.#wakeups.join(bell))
-      let reading = await bell.meanwhile(this.#reader.list(services))
+      let reading = await bell.meanwhile(watched.list())
       while (reading !== undefined) {
         const { position, batch } = reading
         if (batch.changes.length > 0) yield batch
         if (!(await bell.heard())) return
-        reading =
-          (await bell.meanwhile(this.#reader.follow(services, position))) ??
-          (await bell.meanwhile(this.#reader.list(services)))
+        reading = (await bell.meanwhile(watched.follow(position))) ?? (await bell.meanwhile(watched.list()))
       }
     } catch (error) {
       if (!signal.aborted) throw this.#closed === undefined ? unavailable(error) : closed()

@@ -132,7 +132,7 @@ engineTests('postgres', () => {
     it('of a newer Seamark is left alone', async () => {
       newSchema()
       await engine()
-      await admin.query(`UPDATE ${schema}.registry SET version = 2`)
+      await admin.query(`UPDATE ${schema}.registry SET version = 3`)
       await expect(engine()).rejects.toMatchObject({ code: 'store_too_new' })
     })
 

@@ -5,12 +5,11 @@ import {
   type Holder,
   type InstanceKey,
   instanceId,
-  type Notify,
   type Revision,
   type ServiceKey,
 } from '@seamark/core'
 import type { Database, Row } from './database.ts'
-import { holder, Records } from './record.ts'
+import { holder, type Records } from './record.ts'
 
 /** Rows fetched at once. */
 const page = 5_000
@@ -24,9 +23,10 @@ export interface Position {
   readonly stamp: string
 }
 
-export interface Reading {
+/** What was read, `B` being a batch. */
+export interface Reading<B = Batch> {
   readonly position: Position
-  readonly batch: Batch
+  readonly batch: B
 }
 
 /** Reads the registry, at one moment each time. */
@@ -35,10 +35,10 @@ export class Reader {
   readonly #records: Records
   readonly #schema: string
 
-  constructor(schema: string, database: Pick<Database, 'read' | 'reading'>, notify: Notify) {
+  constructor(schema: string, database: Pick<Database, 'read' | 'reading'>, records: Records) {
     this.#schema = schema
     this.#database = database
-    this.#records = new Records(notify)
+    this.#records = records
   }
 
   /** All there is of these services, or of all. */

@@ -3,11 +3,13 @@ import {
   type Health,
   type Holder,
   type InstanceKey,
+  type Item,
   instanceId,
   type Notify,
   passing,
   reported,
   storedInstance,
+  storedItem,
 } from '@seamark/core'
 import type { Row } from './database.ts'
 import { reason } from './failure.ts'
@@ -37,21 +39,34 @@ export class Records {
         modifiedRevision: row.modified,
       })
     } catch (error) {
-      this.#skipped(row as InstanceKey, error)
+      const { namespace, service, id } = row
+      this.#skipped(
+        `${JSON.stringify([namespace, service, id])} is no instance`,
+        { namespace, service, id },
+        error,
+      )
       return undefined
     }
   }
 
-  #skipped({ namespace, service, id }: InstanceKey, error: unknown): void {
-    const name = instanceId({ namespace, service, id })
-    if (this.#told.has(name)) return
+  item({ key, value, created, modified }: Row): Item | undefined {
+    try {
+      return storedItem({ key, value, createdRevision: created, modifiedRevision: modified })
+    } catch (error) {
+      this.#skipped(`${JSON.stringify(key)} is no item`, { key }, error)
+      return undefined
+    }
+  }
+
+  #skipped(what: string, details: Readonly<Record<string, unknown>>, error: unknown): void {
+    if (this.#told.has(what)) return
     if (this.#told.size === remembered) this.#told.clear()
-    this.#told.add(name)
+    this.#told.add(what)
     this.#notify({
       level: 'warn',
       event: 'record_skipped',
-      message: `The row of ${JSON.stringify([namespace, service, id])} is no instance (${reason(error)}); it is not shown.`,
-      details: { namespace, service, id },
+      message: `The row of ${what} (${reason(error)}); it is not shown.`,
+      details,
     })
   }
 }

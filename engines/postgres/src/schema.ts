@@ -1,17 +1,14 @@
 import { createHash, randomUUID } from 'node:crypto'
 import { isSeamarkError, SeamarkError } from '@seamark/core'
-import type { Database } from './database.ts'
+import type { Database, Session } from './database.ts'
 import { failureCode, isMissing, reason, unavailable } from './failure.ts'
 import type { Location } from './location.ts'
-
-/** Of the tables below. A registry of a higher one is left alone. */
-const version = 1
 
 /**
  * Names compare by bytes: two that look alike are two. The instance and its health are JSON in `text`, since `jsonb`
  * refuses a NUL that a check printed.
  */
-const tables = (schema: string): readonly string[] => [
+const registryTables = (schema: string): readonly string[] => [
   `CREATE TABLE ${schema}.registry (
     one boolean PRIMARY KEY DEFAULT true CHECK (one),
     version integer NOT NULL,
@@ -69,11 +66,32 @@ const tables = (schema: string): readonly string[] => [
   `INSERT INTO ${schema}.ledger (swept, stalled) VALUES (clock_timestamp(), '0')`,
 ]
 
-/** Makes the registry if it is not there. Throws `configuration`, `store_too_new`, `engine_unavailable`. */
+const itemTables = (schema: string): readonly string[] => [
+  `CREATE TABLE ${schema}.items (
+    key text COLLATE "C" PRIMARY KEY,
+    value bytea NOT NULL,
+    created bigint NOT NULL,
+    modified bigint NOT NULL
+  )`,
+  `CREATE INDEX items_modified ON ${schema}.items (modified)`,
+  `CREATE TABLE ${schema}.gone_items (
+    revision bigint NOT NULL,
+    key text COLLATE "C" NOT NULL
+  )`,
+  `CREATE INDEX gone_items_revision ON ${schema}.gone_items (revision)`,
+]
+
+/** What each version of the tables adds to the one before: version 1 is the first of them. */
+const additions = [registryTables, itemTables]
+
+/** A registry of a higher one is left alone. */
+const version = additions.length
+
+/** Makes the registry if it is not there, and its tables what this version needs. Throws `configuration`, `store_too_new`, `engine_unavailable`. */
 export async function prepare(database: Database, location: Location): Promise<void> {
   try {
     const present = await found(database, location)
-    if (present === undefined) await create(database, location)
+    if (present === undefined || present < version) await build(database, location)
     else if (present > version)
       throw new SeamarkError(
         'store_too_new',
@@ -105,7 +123,8 @@ async function found(database: Database, location: Location): Promise<number | u
   }
 }
 
-async function create(connected: Database, { schema, database }: Location): Promise<void> {
+async function build(connected: Database, location: Location): Promise<void> {
+  const { schema, database } = location
   // Of handles that meet here, one makes it, and the others wait for that and find it.
   const lock = createHash('sha256').update(`seamark:${schema}`).digest().readBigInt64BE()
   await connected.writing(`SELECT pg_advisory_xact_lock(${lock})`, async (session) => {
@@ -120,17 +139,41 @@ async function create(connected: Database, { schema, database }: Location): Prom
         'configuration',
         `The database "${database}" is encoded in ${there!.encoding}: names need one in UTF8.`,
       )
-    if (there!.registry) return
     // With IF NOT EXISTS, it would ask for the right to make one that is there.
     if (!there!.schema) await session.query(`CREATE SCHEMA ${schema}`)
-    for (const table of tables(schema)) await session.query(table)
-    const stamp = randomUUID()
-    await session.query(`INSERT INTO ${schema}.registry (version, revision, stamp) VALUES ($1, 0, $2)`, [
-      version,
-      stamp,
-    ])
-    await session.query(`INSERT INTO ${schema}.commits (revision, stamp) VALUES (0, $1)`, [stamp])
+    if (there!.registry) await extend(session, location)
+    else await create(session, schema)
   })
+}
+
+async function create(session: Session, schema: string): Promise<void> {
+  for (const tables of additions) for (const table of tables(schema)) await session.query(table)
+  const stamp = randomUUID()
+  await session.query(`INSERT INTO ${schema}.registry (version, revision, stamp) VALUES ($1, 0, $2)`, [
+    version,
+    stamp,
+  ])
+  await session.query(`INSERT INTO ${schema}.commits (revision, stamp) VALUES (0, $1)`, [stamp])
+}
+
+/** Those who use the tables meanwhile go on: nothing of theirs changes. */
+async function extend(session: Session, { schema, user }: Location): Promise<void> {
+  const [head] = await session.query(`SELECT version FROM ${schema}.registry WHERE one FOR UPDATE`)
+  const missing = additions.slice(head!.version)
+  if (missing.length === 0) return
+  try {
+    for (const tables of missing) for (const table of tables(schema)) await session.query(table)
+  } catch (error) {
+    if (failureCode(error) !== '42501') throw error
+    throw new SeamarkError(
+      'configuration',
+      `The tables in the schema "${schema}" are of an older Seamark, and the role "${user}" may not add to them: open the ` +
+        `registry once as the role that made them, or GRANT CREATE ON SCHEMA ${schema} TO "${user}". Then every other ` +
+        `role needs its rights anew: GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA ${schema} TO ….`,
+      { cause: error },
+    )
+  }
+  await session.query(`UPDATE ${schema}.registry SET version = $1`, [version])
 }
 
 function rights({ user, schema, database }: Location): string {

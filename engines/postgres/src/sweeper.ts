@@ -68,8 +68,9 @@ export class Sweeper {
           SELECT revision FROM ${schema}.commits WHERE at < clock_timestamp() - interval '${historyMinutes} min'
           ORDER BY revision LIMIT ${pruned}) AS old
       ),
-      commits AS (DELETE FROM ${schema}.commits USING floor WHERE commits.revision < floor.revision)
-      DELETE FROM ${schema}.gone USING floor WHERE gone.revision <= floor.revision`
+      commits AS (DELETE FROM ${schema}.commits USING floor WHERE commits.revision < floor.revision),
+      gone AS (DELETE FROM ${schema}.gone USING floor WHERE gone.revision <= floor.revision)
+      DELETE FROM ${schema}.gone_items USING floor WHERE gone_items.revision <= floor.revision`
   }
 
   start(): void {

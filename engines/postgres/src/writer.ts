@@ -3,6 +3,7 @@ import { type Holder, type InstanceKey, passing } from '@seamark/core'
 import type { Database, Row, Session } from './database.ts'
 import { Draft, type Registered } from './draft.ts'
 import { closed } from './failure.ts'
+import type { ItemWrites, KnownItem } from './item-draft.ts'
 import { ledgerEnd, ledgerOf } from './ledger-time.ts'
 import { holder, storedHealth } from './record.ts'
 
@@ -13,6 +14,8 @@ export interface Edit<T> {
   readonly token?: string
   /** Of the service of `key` or `token`. */
   readonly claim?: string
+  /** Keys of items. */
+  readonly items?: readonly string[]
   /** So many leases that are over. */
   readonly overdue?: number
   /** Bytes that it is going to write, roughly. */
@@ -37,7 +40,8 @@ const queueBound = 100_000
 /**
  * Writes to the registry, one transaction after another. All writers of all processes take turns: each transaction
  * begins by locking the one row with the registry's revision, and so revisions become visible in their order. Changes
- * that arrive meanwhile share the next transaction, which has four round trips, however many changes there are.
+ * that arrive meanwhile share the next transaction, which has four round trips, however many changes there are, and two
+ * more for items.
  */
 export class Writer {
   readonly #write: <T>(first: string, work: (session: Session, rows: Row[]) => Promise<T>) => Promise<T>
@@ -45,7 +49,9 @@ export class Writer {
   readonly #overdue: string
   readonly #instances: string
   readonly #claims: string
+  readonly #items: string
   readonly #commit: string
+  readonly #commitItems: string
   readonly #channel: string
   #tasks: Task[] = []
   #running: Promise<void> | undefined
@@ -66,7 +72,9 @@ export class Writer {
         JOIN ${schema}.claims c USING (namespace, service, id)
       UNION SELECT c.* FROM json_to_recordset($2::json) AS k(namespace text, service text, name text)
         JOIN ${schema}.claims c USING (namespace, service, name)`
+    this.#items = `SELECT key, created, modified FROM ${schema}.items WHERE key = ANY($1::text[])`
     this.#commit = commit(schema)
+    this.#commitItems = commitItems(schema)
   }
 
   /** Resolves once the change is committed. */
@@ -121,13 +129,15 @@ export class Writer {
     const overdue = limit === 0 ? [] : (await session.query(this.#overdue, [limit])).map(({ token }) => token)
     const tokens = [...overdue, ...edits.flatMap(({ token }) => token ?? [])]
     const keys = edits.flatMap(({ key }) => (key === undefined ? [] : keyOf(key)))
-    const registered = (await session.query(this.#instances, [tokens, JSON.stringify(keys)])).map(read)
+    const registered = await this.#registered(session, tokens, keys)
     const holders = await this.#holders(session, registered, edits)
-    const draft = new Draft({ revision, registered, holders })
+    const items = await this.#known(session, edits)
+    const draft = new Draft({ revision, registered, holders, items })
     const outcomes = tasks.map((task) => evaluated(task, draft, overdue))
     const writes = draft.writes()
     if (writes !== undefined) {
-      const { put, observed, removed, leased, ended, claimed, freed, gone } = writes
+      const { put, observed, removed, leased, ended, claimed, freed, gone, items } = writes
+      if (items !== undefined) await session.query(this.#commitItems, columns(items))
       await session.query(this.#commit, [
         JSON.stringify(put.map(row)),
         JSON.stringify(observed.map(row)),
@@ -143,6 +153,21 @@ export class Writer {
       ])
     }
     return outcomes
+  }
+
+  async #registered(
+    session: Session,
+    tokens: readonly string[],
+    keys: readonly InstanceKey[],
+  ): Promise<Registered[]> {
+    if (tokens.length + keys.length === 0) return []
+    return (await session.query(this.#instances, [tokens, JSON.stringify(keys)])).map(read)
+  }
+
+  async #known(session: Session, edits: readonly Edit<unknown>[]): Promise<Map<string, KnownItem>> {
+    const keys = new Set(edits.flatMap(({ items = [] }) => items))
+    const rows = keys.size === 0 ? [] : await session.query(this.#items, [[...keys]])
+    return new Map(rows.map(({ key, created, modified }) => [key, { created, modified }]))
   }
 
   async #holders(
@@ -251,3 +276,25 @@ const commit = (schema: string): string => `WITH
   head AS (UPDATE ${schema}.registry SET revision = $9, stamp = $10 WHERE one),
   history AS (INSERT INTO ${schema}.commits (revision, stamp) VALUES ($9, $10))
   SELECT pg_notify($11, $9::text)`
+
+/** The parameters of `commitItems`. */
+function columns({ put, gone }: ItemWrites): unknown[][] {
+  return [
+    put.map(({ key }) => key),
+    put.map(({ value }) => value),
+    put.map(({ created }) => created),
+    put.map(({ modified }) => modified),
+    gone.map(({ key }) => key),
+    gone.map(({ revision }) => revision),
+  ]
+}
+
+/** Beside `commit`, in the same transaction: most write no items. */
+const commitItems = (schema: string): string => `WITH
+  put AS (
+    INSERT INTO ${schema}.items (key, value, created, modified)
+    SELECT * FROM unnest($1::text[], $2::bytea[], $3::bigint[], $4::bigint[])
+    ON CONFLICT (key) DO UPDATE SET value = excluded.value, created = excluded.created, modified = excluded.modified
+  ),
+  removed AS (DELETE FROM ${schema}.items WHERE key = ANY($5::text[]))
+  INSERT INTO ${schema}.gone_items (key, revision) SELECT * FROM unnest($5::text[], $6::bigint[])`
