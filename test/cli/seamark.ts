@@ -85,12 +85,12 @@ export interface RunningServer extends Run {
   readonly port: number
 }
 
-/** Starts a server on a free port, and waits until it is up. */
+/** Starts a server on a free port, without DNS unless asked for, and waits until it is up. */
 export async function startServer(
   words: readonly string[] = ['--engine', 'memory:'],
   options?: RunOptions,
 ): Promise<RunningServer> {
-  const run = start(['server', '--port', '0', '--json', ...words], options)
+  const run = start(['server', '--port', '0', '--dns-port', 'off', '--json', ...words], options)
   const [line] = await run.prints(/^\{.*\}$/m)
   const { url, port } = JSON.parse(line)
   return { ...run, url, port, [Symbol.asyncDispose]: run[Symbol.asyncDispose] }

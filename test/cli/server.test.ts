@@ -1,6 +1,8 @@
+import { Resolver } from 'node:dns/promises'
 import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { request } from 'node:http'
+import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
@@ -33,10 +35,68 @@ describe('seamark server', () => {
       url: `http://127.0.0.1:${server.port}`,
       address: '127.0.0.1',
       port: server.port,
+      dns: null,
       engine: 'lmdb',
       data: store('document'),
       pid: server.process.pid,
     })
+  })
+
+  it('answers DNS where it says', async () => {
+    await using server = await startServer([
+      '--engine',
+      'memory:',
+      '--dns-port',
+      '0',
+      '--domain',
+      'corp',
+      '--namespace-domain',
+      'local',
+      '--dns-service-ttl',
+      'api=7s',
+    ])
+    const { dns } = JSON.parse((await server.prints(/^.*$/m))[0])
+    await seamark(['register', 'api', '--port', '3000', '--address', '10.0.0.9', '--url', server.url])
+    const resolver = new Resolver()
+    resolver.setServers([`${dns.address}:${dns.port}`])
+    const answer = [{ address: '10.0.0.9', ttl: 7 }]
+    expect(await resolver.resolve4('api.service.corp', { ttl: true })).toEqual(answer)
+    expect(await resolver.resolve4('api.default.local', { ttl: true })).toEqual(answer)
+    expect(await resolver.resolveSrv('_api._tcp.service.corp')).toMatchObject([{ port: 3000 }])
+  })
+
+  it('refuses a DNS port that is taken, and goes on without when nobody asked for it', async () => {
+    await using first = await startServer(['--engine', 'memory:', '--dns-port', '0'])
+    const { dns } = JSON.parse((await first.prints(/^.*$/m))[0])
+    const words = ['server', '--engine', 'memory:', '--port', '0']
+    const refused = await seamark([...words, '--dns-port', `${dns.port}`])
+    expect(refused).toMatchObject({ code: 2, stdout: '' })
+    expect(refused.stderr).toContain(`DNS cannot listen on 127.0.0.1:${dns.port}`)
+    const holder = createServer()
+    // Whether this is ours or somebody else's: the usual port is taken.
+    await once(holder.on('error', () => holder.emit('listening')).listen(8600, '127.0.0.1'), 'listening')
+    try {
+      await using second = start([...words, '--json'])
+      const [line] = await second.prints(/^.*$/m)
+      expect(JSON.parse(line)).toMatchObject({ dns: null })
+      await second.remarks(/Port 8600 is taken: there is no DNS/)
+    } finally {
+      holder.close()
+    }
+  })
+
+  it('ends on Ctrl-C, though somebody waits and somebody dawdles', async () => {
+    await using server = await startServer()
+    const waiting = fetch(`${server.url}/v1/health/service/api?index=1&wait=60s`)
+    const dawdling = connect(server.port, '127.0.0.1')
+    dawdling.on('error', () => {})
+    dawdling.write('PUT /v1/kv/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n1')
+    await once(dawdling, 'connect')
+    await fetch(`${server.url}/healthz`)
+    server.process.kill('SIGINT')
+    expect(await server.ended).toMatchObject({ code: 0 })
+    await waiting.catch(() => {})
+    dawdling.destroy()
   })
 
   it('logs JSON lines to standard error where that is no terminal, and nothing below the level', async () => {

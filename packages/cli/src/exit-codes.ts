@@ -12,7 +12,7 @@ export const exitCodes = {
   unreachable: { code: 4, meaning: 'The server, or its engine, cannot be reached: trying again may help.' },
   conflict: {
     code: 5,
-    meaning: 'Somebody else has it: the port, the store, the id, the claim, the lease.',
+    meaning: 'Somebody else has it: the port, the store, the id, the claim, the item, the lease.',
   },
   refused: { code: 6, meaning: 'The server does not allow it as it is set up.' },
   store: { code: 7, meaning: 'The store is damaged, or of a newer Seamark; it was left as it is.' },

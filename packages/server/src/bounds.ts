@@ -34,7 +34,7 @@ export const defaultBounds = {
   /** Milliseconds that a write may take to come back through the engine's watch. */
   visibleTimeout: 10_000,
   /** Milliseconds that requests in flight get to finish when the server closes. */
-  drainTimeout: 2_500,
+  drainTimeout: 2_000,
 } as const satisfies Record<string, number>
 
 export type Bounds = { readonly [name in keyof typeof defaultBounds]: number }

@@ -303,7 +303,7 @@ describe('closing', () => {
     const closing = served.server.close().then(() => {
       closed = true
     })
-    await clock.advance(2_499)
+    await clock.advance(1_999)
     expect(closed).toBe(false)
     await clock.advance(1)
     await closing
