@@ -43,7 +43,7 @@ async function tour() {
     console.log('A registry starts, with its data in a folder of its own.')
     const registry = start('../../packages/cli/bin/seamark.js', [
       'server',
-      ...['--engine', `lmdb:${data}`, '--port', '0', '--log-level', 'warn', '--json'],
+      ...['--engine', `lmdb:${data}`, '--port', '0', '--dns-port', '0', '--log-level', 'warn', '--json'],
     ])
     const [line] = await once(createInterface(registry.stdout), 'line', {
       signal: AbortSignal.timeout(patience),

@@ -19,7 +19,8 @@ export async function serverProcess(
   port = 0,
   ...options: readonly string[]
 ): Promise<ServerProcess> {
-  const fixed = ['server', '--json', '--engine', engine, '--port', String(port), '--log-level', 'warn']
+  const place = ['--engine', engine, '--port', String(port), '--dns-port', 'off']
+  const fixed = ['server', '--json', ...place, '--log-level', 'warn']
   const child = spawn(process.execPath, [seamark, ...fixed, ...options], {
     stdio: ['ignore', 'pipe', 'pipe'],
   })
