@@ -33,6 +33,7 @@ describe("Seamark's own format", () => {
       '/seamark/services/default/api/claims/shard%2F1',
     )
     expect(String(format.lease('abc'))).toBe('/seamark/leases/abc')
+    expect(format.items).toBe('/seamark/items/')
     expect(format.ranges([plain]).map(({ from, end }) => [String(from), String(end)])).toEqual([
       ['/seamark/services/default/api/', '/seamark/services/default/api0'],
     ])
@@ -95,6 +96,11 @@ describe("gRPC's naming format", () => {
       'services/.seamark/claims/default/api/primary',
     )
     expect(String(format.lease('abc'))).toBe('services/.seamark/leases/abc')
+    expect(format.items).toBe('services/.seamark/items/')
+    expect(format.ranges().map(({ from, end }) => [String(from), String(end)])).toEqual([
+      ['services/', 'services/.seamark/items/'],
+      ['services/.seamark/items0', 'services0'],
+    ])
     expect(String(grpcFormat('').instance(plain))).toBe('api/10.0.0.1:8080')
   })
 
