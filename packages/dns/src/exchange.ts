@@ -11,6 +11,9 @@ export interface Address {
 /** How to ask: in a datagram, and over TCP when the answer does not fit into one; or over TCP at once. */
 export type Transport = 'udp' | 'tcp'
 
+/** What a reader makes of what arrives; `undefined`: it is the answer to something else. Throws when it cannot be read. */
+type Read<T> = (bytes: Buffer) => T | undefined
+
 /**
  * Sends a query and waits for the answer. Each time from a port of
  * its own, at random, and connected, so that the system drops what others send. Rejects when that fails, and with the
@@ -22,12 +25,33 @@ export async function exchange(
   transport: Transport,
   signal: AbortSignal,
 ): Promise<Reply> {
-  if (transport === 'tcp') return overTcp(address, query, signal)
-  const answer = await overUdp(address, query, signal)
-  return answer.truncated ? overTcp(address, query, signal) : answer
+  const read = (bytes: Buffer) => reply(query, bytes)
+  if (transport === 'udp') {
+    const answer = await exchangeBytes(address, query.bytes, read, 'udp', signal)
+    if (!answer.truncated) return answer
+  }
+  const answer = await exchangeBytes(address, query.bytes, read, 'tcp', signal)
+  if (answer.truncated) throw unreadable(new Error('It is truncated, although there is room.'))
+  return answer
 }
 
-function overUdp({ host, port }: Address, query: Query, signal: AbortSignal): Promise<Reply> {
+/** The same, for a message that is not looked into, and whatever is read from the answer. */
+export function exchangeBytes<T>(
+  address: Address,
+  message: Buffer,
+  read: Read<T>,
+  transport: Transport,
+  signal: AbortSignal,
+): Promise<T> {
+  return (transport === 'udp' ? overUdp : overTcp)(address, message, read, signal)
+}
+
+function overUdp<T>(
+  { host, port }: Address,
+  message: Buffer,
+  read: Read<T>,
+  signal: AbortSignal,
+): Promise<T> {
   return new Promise((resolve, reject) => {
     signal.throwIfAborted()
     const socket = createSocket(isIPv6(host) ? 'udp6' : 'udp4').unref()
@@ -45,7 +69,7 @@ function overUdp({ host, port }: Address, query: Query, signal: AbortSignal): Pr
     socket.on('error', fail)
     socket.on('message', (bytes) => {
       try {
-        const answer = reply(query, bytes)
+        const answer = read(bytes)
         if (answer !== undefined) end(() => resolve(answer))
       } catch (error) {
         fail(unreadable(error))
@@ -53,13 +77,18 @@ function overUdp({ host, port }: Address, query: Query, signal: AbortSignal): Pr
     })
     socket.connect(port, host, (error?: Error | null) => {
       if (error) fail(error)
-      else if (open) socket.send(query.bytes, (error) => error && fail(error))
+      else if (open) socket.send(message, (error) => error && fail(error))
     })
   })
 }
 
 /** Each message is led by its length, in two bytes (RFC 1035, 4.2.2). */
-function overTcp({ host, port }: Address, query: Query, signal: AbortSignal): Promise<Reply> {
+function overTcp<T>(
+  { host, port }: Address,
+  message: Buffer,
+  read: Read<T>,
+  signal: AbortSignal,
+): Promise<T> {
   return new Promise((resolve, reject) => {
     signal.throwIfAborted()
     const socket = connect({ host, port }).unref()
@@ -78,18 +107,23 @@ function overTcp({ host, port }: Address, query: Query, signal: AbortSignal): Pr
       received = Buffer.concat([received, chunk])
       if (received.length < 2 || received.length < 2 + received.readUInt16BE(0)) return
       try {
-        const answer = reply(query, received.subarray(2, 2 + received.readUInt16BE(0)))
+        const answer = read(received.subarray(2, 2 + received.readUInt16BE(0)))
         if (answer === undefined) throw new Error('It is the answer to another question.')
-        if (answer.truncated) throw new Error('It is truncated, although there is room.')
         end(() => resolve(answer))
       } catch (error) {
         fail(unreadable(error))
       }
     })
-    socket.write(
-      Buffer.concat([Buffer.from([query.bytes.length >> 8, query.bytes.length & 0xff]), query.bytes]),
-    )
+    socket.write(framed(message))
   })
+}
+
+/** As it is written over TCP. */
+export function framed(message: Buffer): Buffer {
+  const frame = Buffer.allocUnsafe(2 + message.length)
+  frame.writeUInt16BE(message.length)
+  frame.set(message, 2)
+  return frame
 }
 
 function unreadable(cause: unknown): Error {
