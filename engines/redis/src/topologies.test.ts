@@ -1,4 +1,4 @@
-import { directoryFollower, type Follower } from '@seamark/conformance'
+import { directoryFollower, type Follower, itemFollower } from '@seamark/conformance'
 import { type Engine, type Instance, instance, type Notice } from '@seamark/core'
 import { Redis } from 'ioredis'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
@@ -161,6 +161,9 @@ engineTests('redis', () => {
       await there.report(api('i1'), [{ id: 'up', status: 'passing' }])
       expect(await there.renew([lease.token])).toEqual([true])
       await following.until('the end', ({ entries, holders }) => entries.size + holders.size === 0)
+      const items = keep(itemFollower(there, ''))
+      await items.reached((await engine.write([{ type: 'put', key: 'a', value: Buffer.from('1') }]))!)
+      expect(items.items.size).toBe(1)
     }
     const sizes = await Promise.all(nodes.map((node) => asked(node, (client) => client.dbsize())))
     expect(Math.min(...sizes)).toBeGreaterThan(0)
@@ -193,6 +196,10 @@ engineTests('redis', () => {
     await claim![Symbol.asyncDispose]()
     expect(await engine.renew([lease.token])).toEqual([true])
     await following.until('the end', ({ entries }) => entries.size === 0)
+    const items = keep(itemFollower(engine, ''))
+    await items.reached((await engine.write([{ type: 'put', key: 'a', value: Buffer.from('1') }]))!)
+    await items.reached((await engine.write([{ type: 'delete', key: 'a' }]))!)
+    expect(items.items.size).toBe(0)
     expect(events()).toEqual(['leases_expired'])
     const { engine: elsewhere } = await handle(`${url}?prefix=other`)
     await expect(elsewhere.register(api('i1'))).rejects.toMatchObject({
