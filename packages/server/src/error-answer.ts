@@ -99,6 +99,7 @@ export function refuseConnection(error: Error & { code?: string }, socket: Duple
   socket.end(`${head.join('\r\n')}\r\n\r\n${body}`)
 }
 
-function inAnswer(socket: Duplex & { _httpMessage?: { headersSent: boolean } | null }): boolean {
-  return socket._httpMessage?.headersSent === true
+function inAnswer(socket: Duplex & { _httpMessage?: ServerResponse | null }): boolean {
+  const answer = socket._httpMessage
+  return answer?.headersSent === true && !answer.writableEnded
 }

@@ -7,7 +7,7 @@ import type { HostGuard } from './host-guard.ts'
 import { type PlainRequest, readRequest } from './request-reader.ts'
 
 export interface FastLaneOptions {
-  readonly context: Context
+  readonly context: Pick<Context, 'answers' | 'bounds' | 'log' | 'metrics' | 'stage'>
   readonly guard: HostGuard
 }
 
@@ -19,7 +19,7 @@ type Parse = (chunk: Buffer) => void
  * unless the client does not read.
  */
 const longestAnswer = 16_384
-/** Requests remembered as they came, so that the same bytes are read once; and how many characters of each at most. */
+/** How many texts are remembered, so that the same bytes are read once; and characters of each at most. */
 const remembered = 1_024
 const longestRemembered = 2_048
 
@@ -29,11 +29,11 @@ const longestRemembered = 2_048
  * Everything else it passes on. So the connections stay node:http's: their timeouts, their errors and their end.
  */
 export class FastLane {
-  readonly #context: Context
+  readonly #context: FastLaneOptions['context']
   readonly #guard: HostGuard
   readonly #bytes: AnswerBytes
   readonly #visits = new WeakMap<Socket, Visit>()
-  readonly #requests = new Map<string, PlainRequest>()
+  readonly #requests = new Map<string, readonly PlainRequest[]>()
 
   constructor({ context, guard }: FastLaneOptions) {
     const { keepAliveTimeout, answerBytes } = context.bounds
@@ -60,17 +60,22 @@ export class FastLane {
     this.#visits.delete(socket)
   }
 
-  /** The request that begins at `start`; `undefined` if it is not a plain one. */
-  read(text: string, start: number): PlainRequest | undefined {
-    if (start > 0) return readRequest(text, start)
+  /** The requests that the text is; `undefined` if it is anything but plain requests. */
+  read(text: string): readonly PlainRequest[] | undefined {
     const known = this.#requests.get(text)
     if (known !== undefined) return known
-    const request = readRequest(text)
-    if (request?.end === text.length && text.length <= longestRemembered && this.#isKept(request)) {
-      if (this.#requests.size >= remembered) this.#requests.clear()
-      this.#requests.set(text, request)
+    const requests: PlainRequest[] = []
+    for (let start = 0; start < text.length; ) {
+      const request = readRequest(text, start)
+      if (request === undefined) return undefined
+      requests.push(request)
+      start = request.end
     }
-    return request
+    if (text.length <= longestRemembered && requests.every((request) => this.#isKept(request))) {
+      if (this.#requests.size >= remembered) this.#requests.clear()
+      this.#requests.set(text, requests)
+    }
+    return requests
   }
 
   /** Writes the answer; `false` if it is not ready, or not for this client. */
@@ -125,20 +130,23 @@ class Visit {
   }
 
   readonly #arrived = (chunk: Buffer): void => {
-    const text = chunk.toString('latin1')
-    let start = 0
-    // Answers have an order: node:http keeps it for those who do not wait for them.
-    while (start < text.length && !this.#busy) {
-      const request = this.#lane.read(text, start)
-      if (request === undefined) break
-      if (this.#known && this.#lane.answer(this.#socket, request)) start = request.end
-      else if (request.end === text.length) {
-        this.#pass(chunk.subarray(start))
-        return
-      } else break
+    // Answers have an order: node:http keeps it for one who does not wait for them.
+    const requests = this.#busy ? undefined : this.#lane.read(chunk.toString('latin1'))
+    if (requests === undefined) {
+      this.#leave(chunk)
+      return
     }
-    if (start < text.length) this.#leave(chunk.subarray(start))
-    else this.#pace()
+    let start = 0
+    for (const request of requests) {
+      if (this.#known && this.#lane.answer(this.#socket, request)) start = request.end
+      else {
+        const rest = chunk.subarray(start)
+        if (request.end === chunk.length) this.#pass(rest)
+        else this.#leave(rest)
+        return
+      }
+    }
+    this.#pace()
   }
 
   /** One who does not read may ask again once it has. */

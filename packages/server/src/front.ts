@@ -7,7 +7,7 @@ import type { FastLane } from './fast-lane.ts'
 import { type HostGuard, hostNotAllowed } from './host-guard.ts'
 
 export interface FrontOptions {
-  readonly context: Context
+  readonly context: Pick<Context, 'answers' | 'bounds' | 'log' | 'metrics' | 'stage'>
   readonly guard: HostGuard
   readonly lane: FastLane
   /** Takes over when nothing speaks against it. */
