@@ -1,4 +1,10 @@
-import { type CheckDefinition, type Entry, type InstanceKey, maintenanceCheck } from '@seamark/core'
+import {
+  type CheckDefinition,
+  type Entry,
+  type InstanceKey,
+  maintenanceCheck,
+  registeredHealth,
+} from '@seamark/core'
 import type { CheckRecord, ConsulRecord } from './record.ts'
 
 /** A check as Consul's API shows it. */
@@ -28,6 +34,13 @@ export const nodeHealthCheck = 'consul-node'
 /** Ids that a check may not be registered under. */
 export const reservedChecks: ReadonlySet<string> = new Set([maintenanceCheck, nodeHealthCheck])
 
+/** What core says of a check that nobody has looked at; Consul says nothing. */
+const [unchecked] = registeredHealth([{ id: 'unchecked' }], undefined).checks
+
+export function shownOutput(output: string): string {
+  return output === unchecked!.output ? '' : output
+}
+
 /** Whose check it is, in Consul's words. */
 export interface CheckOwner {
   readonly node: string
@@ -50,7 +63,8 @@ export function checksOf(entry: Entry, record: ConsulRecord | undefined, owner: 
   }
   const { namespace, service, id: instanceId } = instance
   const key = { namespace, service, id: instanceId }
-  const checks = health.checks.flatMap(({ id, status, output }): ConsulCheck[] => {
+  const checks = health.checks.flatMap(({ id, status, output: text }): ConsulCheck[] => {
+    const output = shownOutput(text)
     if (id === nodeHealthCheck) return []
     if (id === maintenanceCheck) return [{ ...maintenance(owner, output), ...owner, ...index }]
     const known = record?.checks?.[id]

@@ -3,6 +3,7 @@ import type { Context } from '../context.ts'
 import type { ConsulSettings } from './options.ts'
 import type { Topics } from './topics.ts'
 import type { View } from './view.ts'
+import type { Writer } from './writer.ts'
 
 /** What the endpoints of Consul's API share. */
 export interface ConsulContext {
@@ -13,6 +14,8 @@ export interface ConsulContext {
   readonly settings: ConsulSettings
   /** Nodes, services and checks, as Consul sees them. */
   readonly view: View
+  /** Registers, deregisters and reports, as Consul's clients mean it. */
+  readonly writer: Writer
   /** Who waits for what. Whoever keeps something derived wakes its topics. */
   readonly topics: Topics
   /** The highest revision that this server has seen, of the registry or of items. */

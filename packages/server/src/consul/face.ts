@@ -3,6 +3,8 @@ import type { FastifyPluginCallback, FastifyReply, FastifyRequest } from 'fastif
 import type { Context } from '../context.ts'
 import { visible } from '../visible.ts'
 import { warmed } from '../warmed.ts'
+import { agentCheck } from './agent-check.ts'
+import { agentService } from './agent-service.ts'
 import { type ConsulAnswer, errorAnswer, textAnswer } from './answer.ts'
 import { Ask } from './ask.ts'
 import { catalog } from './catalog.ts'
@@ -14,9 +16,10 @@ import { advertised } from './place.ts'
 import { status } from './status.ts'
 import { Topics } from './topics.ts'
 import { View } from './view.ts'
+import { Writer } from './writer.ts'
 
 /** Everything below `/v1`. */
-const families: readonly Endpoints[] = [status, catalog, health]
+const families: readonly Endpoints[] = [status, agentService, agentCheck, catalog, health]
 
 /** Consul's HTTP API over the same registry. */
 export class ConsulFace implements AsyncDisposable {
@@ -34,7 +37,7 @@ export class ConsulFace implements AsyncDisposable {
     server.answers.follow(replica)
     const { nodeName: name, nodeId: id, nodeMeta: meta } = settings
     const view = new View(registry, replica, this.#topics, { name, id, address: '127.0.0.1', port: 0, meta })
-    this.#context = {
+    const context = {
       server,
       items: replica,
       settings,
@@ -45,6 +48,7 @@ export class ConsulFace implements AsyncDisposable {
       },
       itemsVisible,
     }
+    this.#context = Object.assign(context, { writer: new Writer(context) })
   }
 
   /** Where the server listens. */
