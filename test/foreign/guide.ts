@@ -3,8 +3,8 @@ import { readFileSync } from 'node:fs'
 const page = readFileSync(new URL('../../docs/guide/consul-tools.md', import.meta.url), 'utf8')
 
 /**
- * The configurations in that language that the guide shows under a heading, the way users copy them, but for what tests need to change. Throws if the guide has
- * no longer what is to be changed.
+ * The configuration in that language that the guide shows under a heading, but for what tests have to change, such as
+ * ports. Throws if it has nothing of the kind.
  */
 export function guide(heading: string, language: string, changes: Readonly<Record<string, string>>): string {
   const [, section = ''] = page.split(new RegExp(`^#+ ${heading}$`, 'm'))

@@ -8,7 +8,10 @@ import { consulServer } from './consul.ts'
 import { dnsServer } from './dns.ts'
 import { engineTests } from './engine-tests.ts'
 import { etcdCluster, etcdServer } from './etcd.ts'
+import { haproxyServer } from './haproxy.ts'
+import { nginxServer } from './nginx.ts'
 import { postgresServer } from './postgres.ts'
+import { prometheusServer } from './prometheus.ts'
 import { redisServer } from './redis.ts'
 import type { ServerProgram } from './server-program.ts'
 import { tls } from './tls.ts'
@@ -22,6 +25,9 @@ const servers: [ProgramName, () => Promise<ServerProgram & { url: string; port: 
   ['redis', redisServer],
   ['postgres', postgresServer],
   ['dns', dnsServer],
+  ['haproxy', () => haproxyServer((port) => `frontend in\n  bind 127.0.0.1:${port}\n`)],
+  ['nginx', () => nginxServer((port) => `server { listen 127.0.0.1:${port}; }`)],
+  ['prometheus', () => prometheusServer({ configuration: '' })],
 ]
 
 /** The processes that work in a folder or below; known on Linux only. */
