@@ -17,6 +17,7 @@ import {
 } from '@seamark/core'
 import { type CuratorRecord, curatorRecord } from './curator.ts'
 import { type Paths, unescaped } from './paths.ts'
+import { Reading } from './reading.ts'
 import type { Node, Session } from './session.ts'
 import { noState, type State, stateOf } from './state.ts'
 
@@ -56,132 +57,38 @@ interface Room {
   readonly holders: Map<string, Holder>
 }
 
-/**
- * What a watch knows of ZooKeeper's nodes, kept by watches on each of them. These are one-shot: what fired is marked, and
- * read again with a new watch, which leaves no gap. Nothing waits in a queue: a slow reader finds more marks, and
- * gets the difference to what it was shown last.
- *
- * ZooKeeper tells of a transaction before it answers anything from after it. So when nothing is marked at the end of a round of
- * reading, all transactions up to the last answer are known, and that one's zxid is the revision of what is shown.
- */
+/** What a watch of the registry knows of ZooKeeper's nodes. */
 export class Mirror {
   readonly #session: Session
   readonly #paths: Paths
   readonly #skip: MirrorOptions['skip']
-  readonly #known: MirrorOptions['known']
-  /** What reads a node again, by path. */
-  readonly #readers = new Map<string, () => Promise<void>>()
+  readonly #reading: Reading
   readonly #rooms = new Map<string, Room>()
   readonly #stale = new Set<Row>()
-  #marked = new Set<string>()
-  #wake: (() => void) | undefined
-  #revision: Revision = -1
-  /** Whether more was seen than the revision shown says. */
-  #behind = false
 
   constructor({ session, paths, services, known, skip }: MirrorOptions) {
     this.#session = session
     this.#paths = paths
-    this.#known = known
+    this.#reading = new Reading({ session, known, patientRounds })
     this.#skip = skip
     if (services !== undefined) for (const key of services) this.#openRoom(key)
     else {
-      this.#follow(paths.base, () => this.#readNamespace(defaultNamespace, paths.base))
-      this.#follow(paths.namespaces, () => this.#readNamespaces())
+      this.#reading.follow(paths.base, () => this.#readNamespace(defaultNamespace, paths.base))
+      this.#reading.follow(paths.namespaces, () => this.#readNamespaces())
     }
   }
 
   /** The first batch is a reset. Ends when `signal` aborts; throws when the session ends before. */
-  async *batches(signal: AbortSignal): AsyncGenerator<Batch> {
-    const wake = () => this.#wake?.()
-    signal.addEventListener('abort', wake)
-    this.#session.lost.addEventListener('abort', wake)
-    try {
-      // What was acknowledged before must be seen. At a lower zxid, it is other data: its revisions begin anew.
-      if ((await this.#session.sync()) < this.#known.revision) this.#known.revision = 0
-      let rounds = 0
-      while (!signal.aborted) {
-        await this.#news(signal)
-        if (signal.aborted) return
-        this.#behind = false
-        const from = this.#session.zxid
-        const paths = [...this.#marked]
-        this.#marked.clear()
-        await Promise.all(paths.map((path) => this.#readers.get(path)?.()))
-        rounds++
-        if (signal.aborted) return
-        const quiet = this.#marked.size === 0
-        if (!quiet && rounds < patientRounds) continue
-        const seen = quiet ? this.#session.zxid : from
-        if (seen <= this.#revision) continue
-        rounds = 0
-        const first = this.#revision < 0
-        yield this.#batch(seen)
-        // A reset may be at a lower revision than what it has seen, such as the removal of what it no longer holds: that comes
-        // after it.
-        if (first && !signal.aborted) {
-          await this.#session.stat(this.#paths.base)
-          this.#behind = this.#session.zxid > this.#revision
-        }
-      }
-    } catch (error) {
-      if (!signal.aborted) throw error
-    } finally {
-      signal.removeEventListener('abort', wake)
-      this.#session.lost.removeEventListener('abort', wake)
-      for (const path of this.#readers.keys()) this.#session.unlisten(path, this.#mark)
-    }
-  }
-
-  async #news(signal: AbortSignal): Promise<void> {
-    while (!signal.aborted && this.#marked.size === 0 && this.#revision >= 0 && !this.#behind) {
-      this.#session.lost.throwIfAborted()
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve
-      })
-      this.#wake = undefined
-    }
-    if (!signal.aborted) this.#session.lost.throwIfAborted()
-  }
-
-  readonly #mark = (path: string) => {
-    this.#marked.add(path)
-    this.#wake?.()
+  batches(signal: AbortSignal): AsyncGenerator<Batch> {
+    return this.#reading.batches(signal, (seen, first) => this.#batch(seen, first))
   }
 
   // Reading.
 
-  #follow(path: string, read: () => Promise<void>): void {
-    this.#readers.set(path, read)
-    this.#session.listen(path, this.#mark)
-    this.#marked.add(path)
-  }
-
-  #unfollow(path: string): void {
-    this.#readers.delete(path)
-    this.#session.unlisten(path, this.#mark)
-    this.#marked.delete(path)
-  }
-
-  /** Follows what is new, and reads it in the same round. */
-  async #begin(path: string, read: () => Promise<void>): Promise<void> {
-    this.#follow(path, read)
-    this.#marked.delete(path)
-    await read()
-  }
-
-  async #children(path: string): Promise<readonly string[]> {
-    for (;;) {
-      const children = await this.#session.children(path, true)
-      if (children !== undefined) return children
-      if ((await this.#session.stat(path, true)) === undefined) return []
-    }
-  }
-
   /** Names of nodes with the names they stand for; what stands for none is left out. */
   async #named(path: string): Promise<Map<string, string>> {
     const named = new Map<string, string>()
-    for (const node of await this.#children(path)) {
+    for (const node of await this.#reading.children(path)) {
       const name = unescaped(node)
       if (name === undefined || Buffer.byteLength(name) > 255)
         this.#skip(`${path}/${node}`, new Error('not a name'))
@@ -196,8 +103,10 @@ export class Mirror {
     for (const name of named.values()) {
       const path = this.#paths.namespace(name)
       // The default namespace is elsewhere.
-      if (name === defaultNamespace || this.#readers.has(path)) continue
-      await this.#begin(path, () => this.#readNamespace(name, path))
+      if (name === defaultNamespace || this.#reading.follows(path)) continue
+      const read = () => this.#readNamespace(name, path)
+      this.#reading.listen(path, read)
+      await read()
     }
   }
 
@@ -225,14 +134,13 @@ export class Mirror {
       holders: new Map(),
     }
     this.#rooms.set(id, room)
-    this.#follow(room.path, () => this.#readRoom(room))
-    if (!mark) this.#marked.delete(room.path)
+    this.#reading[mark ? 'follow' : 'listen'](room.path, () => this.#readRoom(room))
     return room
   }
 
   #closeRoom(room: Room): void {
     this.#rooms.delete(serviceId(room.key))
-    this.#unfollow(room.path)
+    this.#reading.unfollow(room.path)
     for (const row of room.rows.values()) this.#closeRow(row)
     room.rows.clear()
   }
@@ -269,18 +177,16 @@ export class Mirror {
       shown: undefined,
       held: new Map(),
     }
-    this.#follow(row.path, () => this.#readRecord(row))
-    this.#follow(row.statePath, () => this.#readState(row))
-    this.#marked.delete(row.path)
-    this.#marked.delete(row.statePath)
+    this.#reading.listen(row.path, () => this.#readRecord(row))
+    this.#reading.listen(row.statePath, () => this.#readState(row))
     return row
   }
 
   #closeRow(row: Row): void {
     row.gone = true
     this.#stale.add(row)
-    this.#unfollow(row.path)
-    this.#unfollow(row.statePath)
+    this.#reading.unfollow(row.path)
+    this.#reading.unfollow(row.statePath)
   }
 
   async #readRecord(row: Row): Promise<void> {
@@ -309,29 +215,27 @@ export class Mirror {
 
   // Showing.
 
-  #batch(revision: Revision): Batch {
-    const first = this.#revision < 0
-    this.#revision = revision
+  #batch(revision: Revision, first: boolean): Batch {
     const changes: Change[] = []
     const claims = new Map<string, { room: Room; name: string }>()
     for (const row of this.#stale) this.#show(row, revision, changes, claims)
     this.#stale.clear()
     for (const { room, name } of claims.values()) this.#settle(room, name, changes)
-    if (!first) {
-      this.#known.revision = Math.max(this.#known.revision, revision)
-      return { revision, changes }
-    }
+    if (!first) return { revision, changes }
     const entries: Entry[] = []
     const holders: Holder[] = []
     for (const room of this.#rooms.values()) {
       for (const { shown } of room.rows.values()) if (shown !== undefined) entries.push(shown)
       holders.push(...room.holders.values())
     }
-    // The last zxid is mostly of what has nothing to do with this: two resets of the same state have one revision.
-    this.#revision = Math.min(this.#known.revision, revision)
-    for (const { modifiedRevision } of entries) this.#revision = Math.max(this.#revision, modifiedRevision)
-    for (const { fence } of holders) this.#revision = Math.max(this.#revision, fence)
-    return { revision: this.#revision, changes: [{ type: 'reset', entries, holders }] }
+    const modified = [
+      ...entries.map(({ modifiedRevision }) => modifiedRevision),
+      ...holders.map(({ fence }) => fence),
+    ]
+    return {
+      revision: this.#reading.resetRevision(revision, modified),
+      changes: [{ type: 'reset', entries, holders }],
+    }
   }
 
   #show(
@@ -412,7 +316,7 @@ export function skipper(notify: Notify): MirrorOptions['skip'] {
     notify({
       level: 'warn',
       event: 'record_skipped',
-      message: `The node ${name} cannot be read as an instance; it is left out (${skipped.size} so far).`,
+      message: `The node ${name} cannot be read; it is left out (${skipped.size} so far).`,
       details: { name, count: skipped.size, error },
     })
   }

@@ -36,6 +36,16 @@ function joined(...parts: string[]): string {
   return parts.map((part) => escaped(part).replaceAll('!', '%21')).join('!')
 }
 
+/** Part of an item's key as a node is called; nodes have no empty names. */
+function escapedPart(part: string): string {
+  return part === '' ? '%' : escaped(part)
+}
+
+/** The part of an item's key that a node was called after; `undefined` for what no part is called. */
+export function itemPart(node: string): string | undefined {
+  return node === '%' ? '' : unescaped(node)
+}
+
 /** Where everything of one registry is. */
 export interface Paths {
   /** The services of the default namespace, as Curator keeps them. */
@@ -52,6 +62,11 @@ export interface Paths {
   state(key: InstanceKey): string
   lease(digest: string): string
   claim(key: ClaimKey): string
+  /** Has a node for each directory of items: what their keys have up to the last slash. */
+  readonly items: string
+  /** Of a node that says how often an item was removed, of those that share it: see `item-writing.ts`. */
+  itemGuard(key: string): string
+  item(key: string): string
 }
 
 export function paths(base: string): Paths {
@@ -59,6 +74,7 @@ export function paths(base: string): Paths {
   const root = `${base}-seamark`
   const namespaces = `${root}/namespaces`
   const leases = `${root}/leases`
+  const items = `${root}/items`
   const namespace = (name: string) => (name === defaultNamespace ? base : `${namespaces}/${escaped(name)}`)
   const service = (key: ServiceKey) => `${namespace(key.namespace)}/${escaped(key.service)}`
   return {
@@ -72,6 +88,12 @@ export function paths(base: string): Paths {
     state: ({ namespace, service, id }) => `${root}/state/${joined(namespace, service, id)}`,
     lease: (digest) => `${leases}/${digest}`,
     claim: ({ namespace, service, name }) => `${root}/claims/${joined(namespace, service, name)}`,
+    items,
+    itemGuard: (key) => `${root}/item-guards/${createHash('sha256').update(key).digest('hex').slice(0, 2)}`,
+    item: (key) => {
+      const end = key.lastIndexOf('/') + 1
+      return `${items}/${escapedPart(key.slice(0, end))}/${escapedPart(key.slice(end))}`
+    },
   }
 }
 

@@ -6,12 +6,15 @@ import {
   type Claim,
   type Clock,
   checkName,
+  checkPrefix,
+  checkWrite,
   displayName,
   type Engine,
   grantedTtl,
   type Holder,
   type Instance,
   type InstanceKey,
+  type ItemBatch,
   isSeamarkError,
   type Lease,
   leaseLost,
@@ -25,12 +28,15 @@ import {
   sleep,
   systemClock,
   type Terms,
+  type WriteOperation,
 } from '@seamark/core'
 import { Connection } from './connection.ts'
 import { curatorJson } from './curator.ts'
+import { ItemMirror } from './item-mirror.ts'
+import { writeItems } from './item-writing.ts'
 import { Held, Leases, leaseJson } from './leases.ts'
 import { type Location, location } from './location.ts'
-import { Mirror, skipper } from './mirror.ts'
+import { Mirror, type MirrorOptions, skipper } from './mirror.ts'
 import { digestOf, type Paths, paths } from './paths.ts'
 import { Conflict, type Operation, patience, type Session, type Stat, unavailable } from './session.ts'
 import { type NewState, noState, type State, stateJson, stateOf } from './state.ts'
@@ -104,28 +110,33 @@ class Zookeeper implements Engine {
   // Reading.
 
   watch(services: readonly ServiceKey[], signal: AbortSignal): AsyncIterable<Batch> {
-    return this.#watch(services, signal)
+    return this.#watch(signal, (common) => new Mirror({ ...common, services }))
   }
 
-  watchAll(signal: AbortSignal): AsyncIterable<Batch> {
-    return this.#watch(undefined, signal)
+  async *watchAll(signal: AbortSignal): AsyncGenerator<Batch> {
+    this.#connection.check()
+    // Who has all of it is a server: it looks after leases, also those of others.
+    if (!signal.aborted) this.#leases.start()
+    yield* this.#watch(signal, (common) => new Mirror(common))
   }
 
-  async *#watch(services: readonly ServiceKey[] | undefined, signal: AbortSignal): AsyncGenerator<Batch> {
+  async *watchItems(prefix: string, signal: AbortSignal): AsyncGenerator<ItemBatch> {
+    checkPrefix(prefix)
+    yield* this.#watch(signal, (common) => new ItemMirror({ ...common, prefix }))
+  }
+
+  async *#watch<B>(
+    signal: AbortSignal,
+    mirror: (common: Pick<MirrorOptions, 'session' | 'paths' | 'known' | 'skip'>) => {
+      batches(signal: AbortSignal): AsyncGenerator<B>
+    },
+  ): AsyncGenerator<B> {
     this.#connection.check()
     if (signal.aborted) return
-    // Who has all of it is a server: it looks after leases, also those of others.
-    if (services === undefined) this.#leases.start()
     try {
       const session = await this.#connection.session()
       if (signal.aborted) return
-      yield* new Mirror({
-        session,
-        paths: this.#paths,
-        ...(services !== undefined && { services }),
-        known: this.#known,
-        skip: this.#skip,
-      }).batches(signal)
+      yield* mirror({ session, paths: this.#paths, known: this.#known, skip: this.#skip }).batches(signal)
     } catch (error) {
       if (signal.aborted) return
       this.#connection.check()
@@ -303,6 +314,14 @@ class Zookeeper implements Engine {
         this.#stateOperation(holder, { ...state, claims }, version),
         { type: 'remove', path: this.#paths.claim(holder) },
       ])
+    })
+  }
+
+  async write(operations: readonly WriteOperation[]): Promise<Revision | undefined> {
+    checkWrite(operations)
+    return this.#write((session) => {
+      const commit = (steps: readonly Operation[]) => this.#commit(session, steps)
+      return writeItems({ session, paths: this.#paths, commit }, operations)
     })
   }
 
