@@ -1,14 +1,7 @@
 import type { Exchange, Step } from './api.ts'
 
-/** What differs from one run to the next, and so has a name of its own in a transcript. */
-export interface Facts {
-  /** Of its HTTP API. */
-  readonly port: number
-  /** Of the service `consul`. */
-  readonly serverPort: number
-  /** Of the members' gossip. */
-  readonly serfPort: number
-}
+/** The ports of a server: of its HTTP API, of the service `consul`, of its members. */
+export type Ports = readonly number[]
 
 /** Headers that say nothing of Consul. */
 const unsaid = new Set(['date', 'content-length', 'connection', 'keep-alive', 'transfer-encoding'])
@@ -18,12 +11,12 @@ const uuid = /\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b/g
 const indexes = new Set(['CreateIndex', 'ModifyIndex'])
 
 /** Prints steps to be read and compared: keys sorted; ids, indexes and ports named. */
-export function transcript(steps: readonly Step[], facts: Facts): string {
-  const text = steps.map((step) => print(step)).join('\n')
-  return named(text, facts)
+export function transcript(steps: readonly Step[], ports: Ports): string {
+  const text = steps.map((step) => print(step, ports)).join('\n')
+  return withoutPorts(named(text), ports)
 }
 
-function print(step: Step): string {
+function print(step: Step, ports: Ports): string {
   if ('note' in step) return `# ${step.note}: ${JSON.stringify(step.value)}\n`
   const { method, path, requestHeaders, requestBody, answer } = step
   const lines = [`> ${method} ${path}`]
@@ -34,7 +27,7 @@ function print(step: Step): string {
     .sort(([a], [b]) => (a < b ? -1 : 1))
     .map(([name, value]) => `${name}: ${headerValue(name, String(value))}`)
   lines.push(`< ${[answer.status, ...headers].join(' | ')}`)
-  const body = bodyText(step)
+  const body = bodyText(step, ports)
   if (body !== '') lines.push(...body.split('\n').map((line) => `  ${line}`))
   return `${lines.join('\n')}\n`
 }
@@ -48,11 +41,11 @@ function indexName(value: unknown): string {
   return /^[1-9]\d*$/.test(String(value)) ? '<index>' : `${value}, which is no index`
 }
 
-function bodyText({ answer, unordered }: Exchange): string {
+function bodyText({ answer, unordered }: Exchange, ports: Ports): string {
   const { text, headers } = answer
   if (!String(headers['content-type']).startsWith('application/json')) return text
   try {
-    return layout(canonical(JSON.parse(text), unordered))
+    return layout(canonical(JSON.parse(withoutPorts(text, ports)), unordered))
   } catch {
     return `not JSON: ${text}`
   }
@@ -97,7 +90,7 @@ function layout(value: unknown, indent = ''): string {
   return `${open}\n${parts.map((part) => inner + part).join(',\n')}\n${indent}${close}`
 }
 
-function named(text: string, { port, serverPort, serfPort }: Facts): string {
+function named(text: string): string {
   const ids = new Map<string, string>()
   return text
     .replaceAll(uuid, (id) => {
@@ -107,7 +100,11 @@ function named(text: string, { port, serverPort, serfPort }: Facts): string {
     })
     .replaceAll(/([?&](?:index|cas)=|"Index":)\d{2,}/g, '$1<index>')
     .replaceAll(/(contenthash: |"ContentHash": ")[0-9a-f]{8,}/g, '$1<hash>')
+}
+
+function withoutPorts(text: string, ports: Ports): string {
+  const port = `(?:${ports.join('|')})`
+  return text
+    .replaceAll(new RegExp(`(":\\s*)${port}\\b`, 'g'), '$1"<port>"')
     .replaceAll(new RegExp(`\\b${port}\\b`, 'g'), '<port>')
-    .replaceAll(new RegExp(`\\b${serverPort}\\b`, 'g'), '<server port>')
-    .replaceAll(new RegExp(`\\b${serfPort}\\b`, 'g'), '<serf port>')
 }

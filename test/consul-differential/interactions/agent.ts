@@ -578,14 +578,12 @@ export const agent: Interactions = {
     await put('/v1/agent/check/pass/t')
     await put('/v1/agent/check/update/t', { Status: 'passing' })
   },
-  'a TTL check turns critical in time, unless it is passed': async ({ put, get, until }) => {
-    await put('/v1/agent/service/register', { ...web, Check: { TTL: '1s' } })
-    await get('/v1/agent/checks')
-    await put('/v1/agent/check/pass/service:web?note=beat')
-    await get('/v1/health/service/web?passing')
+  'a TTL check that nobody passes turns critical': async ({ put, get, until }) => {
+    await put('/v1/agent/service/register', { ...web, Check: { TTL: '1s', Status: 'passing' } })
     const status = (answer: { text: string }) => JSON.parse(answer.text)['service:web'].Status
     await until('/v1/agent/checks', (answer) => status(answer) === 'critical')
-    await until('/v1/health/service/web?passing', ({ text }) => text === '[]')
+    await until('/v1/health/service/web?passing', ({ text }) => text.trim() === '[]')
+    await put('/v1/agent/service/register', { ...web, Check: { TTL: '1h' } })
     await put('/v1/agent/check/pass/service:web')
     await get('/v1/health/service/web?passing')
   },
