@@ -1,0 +1,424 @@
+import {
+  type Clock,
+  type Dated,
+  type Item,
+  type Items,
+  type ItemsUpdate,
+  Ledger,
+  limits,
+  type Notify,
+  type Revision,
+  type Timer,
+  type WriteOperation,
+} from '@seamark/core'
+import { ConsulError } from '../answer.ts'
+import type { ConsulContext } from '../context.ts'
+import { goDuration } from '../go-duration.ts'
+import { attempt } from '../kv/attempt.ts'
+import { lockDelayPrefix, sessionPrefix } from '../kv/draft.ts'
+import { encodeEntry, entryPrefix } from '../kv/entry.ts'
+import { Graveyard } from '../kv/graveyard.ts'
+import type { Keys } from '../kv/keys.ts'
+import { checksGone } from './session-checks.ts'
+import {
+  encodeEnded,
+  encodeSession,
+  endedSession,
+  isAtServer,
+  liveSession,
+  type Session,
+} from './session-item.ts'
+
+/** What a request waits for that lists sessions. */
+export const sessionsTopic = 'sessions'
+
+/** What a request waits for that asks for this session. */
+export function sessionTopic(id: string): string {
+  return `session/${id}`
+}
+
+/** Written at each renewal: every server counts the session's TTL from when it saw that. */
+const renewalPrefix = 'consul/session-renewal/'
+
+/** Milliseconds. Locks are delayed for at most a minute, as in Consul (`agent/structs`). */
+const longestLockDelay = 60_000
+
+/**
+ * Milliseconds that a server's node may be away before the sessions on it end: so long a restart may take. A node that
+ * somebody told of is gone once it is deregistered.
+ */
+export const serverAway = 30_000
+
+/** Milliseconds after which another server finishes what one began. */
+const unfinished = 1_000
+
+/** Something that ends when its time is over: a session that is not renewed, a lock's delay. */
+interface Deadline extends Dated {
+  /** The item whose write started the time. */
+  readonly name: string
+  revision: Revision
+  over(): Promise<void>
+}
+
+/** Items that are removed when a session ends, in one write. */
+export type Bound = (session: string) => readonly (readonly WriteOperation[])[]
+
+export interface SessionsOptions {
+  readonly context: ConsulContext
+  readonly keys: Keys
+  readonly notify: Notify
+  /** What else ends with a session. */
+  readonly bound: Bound
+}
+
+/**
+ * Sessions: what holds locks. A session ends when its TTL is over without a renewal, when it is destroyed, when its node is
+ * deregistered, or when one of its checks turns critical. First that is written; from then on it gets no lock. Then
+ * its locks are released, or their keys removed, and at last it is removed itself: what a server leaves unfinished, another
+ * one finishes, or the same after a restart.
+ *
+ * Deadlines are kept by every server for itself, from when it saw the renewal: clocks are never compared, and an end is
+ * never early, since it is written only over the renewal that was seen.
+ */
+export class Sessions implements AsyncDisposable {
+  readonly #context: ConsulContext
+  readonly #items: Items
+  readonly #keys: Keys
+  readonly #clock: Clock
+  readonly #notify: Notify
+  readonly #bound: Bound
+  readonly #ledger: Ledger<Deadline>
+  readonly #deadlines = new Map<string, Deadline>()
+  readonly #graveyard = new Graveyard()
+  readonly #subscriptions: Disposable[] = []
+  readonly #timers = new Set<Timer>()
+  readonly #working = new Set<Promise<void>>()
+  /** Sessions whose servers are away, since then. */
+  readonly #away = new Map<string, number>()
+  #examining = false
+  #closed = false
+
+  constructor({ context, keys, notify, bound }: SessionsOptions) {
+    const { items, server, view } = context
+    this.#context = context
+    this.#items = items
+    this.#keys = keys
+    this.#clock = server.clock
+    this.#notify = notify
+    this.#bound = bound
+    this.#ledger = new Ledger({
+      clock: server.clock,
+      notify,
+      expire: (deadlines) => {
+        for (const deadline of deadlines) this.#over(deadline)
+      },
+    })
+    for (const item of items.list('consul/')) this.#saw(item)
+    this.#subscriptions.push(items.subscribe((update) => this.#update(update)))
+    Promise.all([items.warm(), server.catalog.warm()]).then(
+      () => {
+        this.#graveyard.raise(items.revision)
+        if (this.#closed) return
+        const examine = () => this.#examineSoon()
+        this.#subscriptions.push(server.catalog.subscribe(examine), view.nodes.subscribe(examine))
+        examine()
+      },
+      () => {}, // Closed before it was warm.
+    )
+  }
+
+  /** One that is not over. */
+  get(id: string): { readonly item: Item; readonly session: Session } | undefined {
+    const item = this.#items.get(sessionPrefix + id)
+    const session = liveSession(item)
+    return session && { item: item!, session }
+  }
+
+  /** In the order of their ids. */
+  list(): readonly { readonly item: Item; readonly session: Session }[] {
+    return this.#items.list(sessionPrefix).flatMap((item) => {
+      const session = liveSession(item)
+      return session ? [{ item, session }] : []
+    })
+  }
+
+  /** From which on a change of any session is news. */
+  get index(): Revision {
+    let highest = 1
+    for (const { item } of this.list()) highest = Math.max(highest, item.modifiedRevision)
+    return this.#graveyard.under('', highest)
+  }
+
+  /** From which on a change of this session is news. */
+  indexOf(id: string): Revision {
+    return this.get(id)?.item.modifiedRevision ?? Math.max(1, this.#graveyard.of(id))
+  }
+
+  /** Throws in Consul's words when the node or a check is not there, or a check is critical. */
+  async create(session: Session): Promise<void> {
+    const { view, server, itemsVisible } = this.#context
+    const node = view.nodes.find(session.Node)
+    if (node === undefined) throw new ConsulError(500, 'Missing node registration')
+    const [problem] = checksGone(view, node, session)
+    if (problem !== undefined) throw new ConsulError(500, problem)
+    const value = encodeSession(session, node.server !== undefined)
+    const operations: WriteOperation[] = [{ type: 'put', key: sessionPrefix + session.ID, value, at: 0 }]
+    if (ttlOf(session) > 0)
+      operations.push({ type: 'put', key: renewalPrefix + session.ID, value: nothing, at: 0 })
+    const revision = await server.engine.write(operations)
+    if (revision === undefined) throw new ConsulError(500, 'A session of this id exists')
+    await itemsVisible(revision)
+  }
+
+  /** Its TTL begins anew. `undefined`: there is no such session. */
+  renew(id: string): Promise<{ readonly item: Item; readonly session: Session } | undefined> {
+    const name = sessionPrefix + id
+    return attempt(this.#context, () => {
+      const found = this.get(id)
+      const at = this.#items.get(name)?.modifiedRevision ?? 0
+      const operations: WriteOperation[] = [{ type: 'check', key: name, at }]
+      if (found !== undefined && ttlOf(found.session) > 0)
+        operations.push({ type: 'put', key: renewalPrefix + id, value: nothing })
+      return { operations, result: () => found }
+    })
+  }
+
+  /** Ends a session, if there is one, and resolves once its locks are released. */
+  async end(id: string): Promise<void> {
+    const name = sessionPrefix + id
+    await attempt(this.#context, () => {
+      const item = this.#items.get(name)
+      const session = liveSession(item)
+      const at = item?.modifiedRevision ?? 0
+      const operation: WriteOperation =
+        session === undefined
+          ? { type: 'check', key: name, at }
+          : { type: 'put', key: name, value: encodeEnded(session), at }
+      return { operations: [operation], result: () => undefined }
+    })
+    await this.#finish(id)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#closed = true
+    this.#ledger.stop()
+    for (const timer of this.#timers) timer.cancel()
+    for (const subscription of this.#subscriptions) subscription[Symbol.dispose]()
+    await Promise.all(this.#working)
+  }
+
+  #update({ revision, changes }: ItemsUpdate): void {
+    const { topics } = this.#context
+    const changed: string[] = []
+    for (const change of changes) {
+      const name = change.type === 'put' ? change.item.key : change.key
+      if (change.type === 'put') this.#saw(change.item)
+      else this.#drop(name)
+      if (!name.startsWith(sessionPrefix)) continue
+      const id = name.slice(sessionPrefix.length)
+      changed.push(id)
+      if (change.type === 'delete' || endedSession(change.item)) this.#graveyard.add(id, revision)
+    }
+    if (changed.length === 0) return
+    for (const id of changed) topics.wake(sessionTopic(id))
+    topics.wake(sessionsTopic)
+    // A node or a check may have gone while the session was being created.
+    this.#examineSoon()
+  }
+
+  #saw(item: Item): void {
+    const { key: name, value } = item
+    if (name.startsWith(renewalPrefix)) {
+      const id = name.slice(renewalPrefix.length)
+      const session = this.get(id)?.session
+      if (session !== undefined) this.#start(item, ttlOf(session), (deadline) => this.#expire(id, deadline))
+    } else if (name.startsWith(lockDelayPrefix)) {
+      const ms = Number(Buffer.from(value).toString())
+      const ttl = Number.isFinite(ms) ? Math.min(ms, longestLockDelay) : 0
+      this.#start(item, ttl, async ({ revision }) => {
+        await this.#context.server.engine.write([{ type: 'delete', key: name, at: revision }])
+      })
+    } else if (name.startsWith(sessionPrefix) && endedSession(item)) {
+      this.#later(unfinished, () => this.#finish(name.slice(sessionPrefix.length)))
+    }
+  }
+
+  #start(
+    { key: name, modifiedRevision }: Item,
+    ttl: number,
+    over: (deadline: Deadline) => Promise<void>,
+  ): void {
+    const known = this.#deadlines.get(name)
+    if (known !== undefined && known.ttl === ttl) {
+      known.revision = modifiedRevision
+      this.#ledger.renew(known)
+      return
+    }
+    if (known !== undefined) this.#ledger.remove(known)
+    const deadline: Deadline = {
+      name,
+      ttl,
+      revision: modifiedRevision,
+      deadline: 0,
+      slot: undefined,
+      over: () => over(deadline),
+    }
+    this.#deadlines.set(name, deadline)
+    this.#ledger.add(deadline)
+  }
+
+  #drop(name: string): void {
+    const deadline = this.#deadlines.get(name)
+    if (deadline === undefined) return
+    this.#deadlines.delete(name)
+    this.#ledger.remove(deadline)
+  }
+
+  /** The compare of what it writes fails if it was renewed: then nothing is over. */
+  #over(deadline: Deadline): void {
+    this.#work(
+      () => deadline.over(),
+      () => {
+        if (this.#deadlines.get(deadline.name) === deadline) this.#ledger.putBack(deadline)
+      },
+    )
+  }
+
+  async #expire(id: string, { name, revision }: Deadline): Promise<void> {
+    const found = this.get(id)
+    if (found === undefined) return
+    const { item, session } = found
+    const { server, itemsVisible } = this.#context
+    const written = await server.engine.write([
+      { type: 'check', key: name, at: revision },
+      { type: 'put', key: item.key, value: encodeEnded(session), at: item.modifiedRevision },
+    ])
+    if (written === undefined) return
+    await itemsVisible(written)
+    await this.#finish(id)
+  }
+
+  /** Releases what a session that is over still holds, and removes it. */
+  async #finish(id: string): Promise<void> {
+    while (!(await attempt(this.#context, () => this.#release(id))));
+  }
+
+  /** As much as one write takes; answers whether that was all. */
+  #release(id: string) {
+    const name = sessionPrefix + id
+    const item = this.#items.get(name)
+    const session = endedSession(item)
+    if (session === undefined) return { operations: [], result: () => true }
+    const operations: WriteOperation[] = []
+    let bytes = 0
+    for (const group of this.#groups(id, session)) {
+      bytes += group.reduce((sum, operation) => sum + ('value' in operation ? operation.value.length : 0), 0)
+      const full = operations.length + group.length > limits.writeOperations - 2 || bytes > limits.writeBytes
+      if (full && operations.length > 0) return { operations, result: () => false }
+      operations.push(...group)
+    }
+    operations.push(
+      { type: 'delete', key: renewalPrefix + id },
+      { type: 'delete', key: name, at: item!.modifiedRevision },
+    )
+    return { operations, result: () => true }
+  }
+
+  *#groups(id: string, session: Session): Generator<readonly WriteOperation[]> {
+    const delay = Math.min(session.LockDelay / 1e6, longestLockDelay)
+    for (const key of this.#keys.held(id)) {
+      const entry = this.#keys.get(key)
+      if (entry === undefined) continue
+      const [name, at] = [entryPrefix + key, entry.modified]
+      const released: WriteOperation =
+        session.Behavior === 'delete'
+          ? { type: 'delete', key: name, at }
+          : { type: 'put', key: name, value: encodeEntry({ ...entry, session: '' }), at }
+      const delayed: WriteOperation = {
+        type: 'put',
+        key: lockDelayPrefix + key,
+        value: Buffer.from(String(delay)),
+      }
+      yield delay > 0 ? [released, delayed] : [released]
+    }
+    yield* this.#bound(id)
+  }
+
+  /** Once for all changes of one turn of the event loop. */
+  #examineSoon(): void {
+    if (this.#examining || this.#closed) return
+    this.#examining = true
+    setImmediate(() => {
+      this.#examining = false
+      if (!this.#closed) this.#examine()
+    })
+  }
+
+  /** Ends the sessions whose nodes or checks are gone, or critical. */
+  #examine(): void {
+    const { view } = this.#context
+    for (const { session } of this.list()) {
+      const node = view.nodes.find(session.Node)
+      if (node === undefined && isAtServer(session)) this.#wait(session)
+      else {
+        this.#away.delete(session.ID)
+        if (node === undefined || checksGone(view, node, session).length > 0)
+          this.#work(
+            () => this.end(session.ID),
+            () => this.#examineSoon(),
+          )
+      }
+    }
+  }
+
+  #wait({ ID: id }: Session): void {
+    const since = this.#away.get(id)
+    const now = this.#clock.now()
+    if (since === undefined) {
+      this.#away.set(id, now)
+      this.#later(serverAway, async () => this.#examineSoon())
+    } else if (now - since >= serverAway) {
+      this.#away.delete(id)
+      this.#work(
+        () => this.end(id),
+        () => this.#examineSoon(),
+      )
+    }
+  }
+
+  #later(delay: number, task: () => Promise<void>): void {
+    if (this.#closed) return
+    const timer = this.#clock.after(delay, () => {
+      this.#timers.delete(timer)
+      this.#work(task, () => this.#later(unfinished, task))
+    })
+    this.#timers.add(timer)
+  }
+
+  /** What fails is tried again after a while: the engine may be away. */
+  #work(task: () => Promise<void>, again: () => void): void {
+    const work = task().catch((error: unknown) => {
+      if (this.#closed) return
+      this.#notify({
+        level: 'warn',
+        event: 'session_end_failed',
+        message: 'A session could not be ended, or a lock not be released, now: it is tried again.',
+        details: { error },
+      })
+      const timer = this.#clock.after(unfinished, () => {
+        this.#timers.delete(timer)
+        again()
+      })
+      this.#timers.add(timer)
+    })
+    this.#working.add(work)
+    work.then(() => this.#working.delete(work))
+  }
+}
+
+const nothing = new Uint8Array()
+
+/** Milliseconds; 0: it stays. */
+export function ttlOf({ TTL }: Session): number {
+  return goDuration(TTL) ?? 0
+}

@@ -1,0 +1,40 @@
+import type { Notify } from '@seamark/core'
+import type { ConsulContext } from '../context.ts'
+import type { Endpoint } from '../endpoint.ts'
+import { Keys } from '../kv/keys.ts'
+import { kv } from '../kv/kv.ts'
+import { Turns } from '../kv/turns.ts'
+import { Queries } from '../query/queries.ts'
+import { query } from '../query/query.ts'
+import { session } from '../session/session.ts'
+import { Sessions } from '../session/sessions.ts'
+import { txn } from './txn.ts'
+
+/** What Consul keeps beside its catalog: keys, sessions, prepared queries. */
+export class Side implements AsyncDisposable {
+  readonly keys: Keys
+  readonly sessions: Sessions
+  readonly queries: Queries
+  readonly #context: ConsulContext
+  readonly #turns = new Turns()
+
+  constructor(context: ConsulContext, notify: Notify) {
+    this.#context = context
+    this.keys = new Keys(context)
+    this.queries = new Queries(context)
+    const bound = (id: string) => this.queries.removals(id)
+    this.sessions = new Sessions({ context, keys: this.keys, notify, bound })
+  }
+
+  endpoints(): readonly Endpoint[] {
+    const context = this.#context
+    const space = { context, keys: this.keys, turns: this.#turns }
+    return [...kv(space), ...session(context, this.sessions), ...txn(space), ...query(context, this.queries)]
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.sessions[Symbol.asyncDispose]()
+    this.queries[Symbol.dispose]()
+    this.keys[Symbol.dispose]()
+  }
+}
