@@ -8,6 +8,7 @@ import { agentService } from './agent-service.ts'
 import { type ConsulAnswer, errorAnswer, textAnswer } from './answer.ts'
 import { Ask } from './ask.ts'
 import { catalog } from './catalog.ts'
+import { catalogRegister } from './catalog-register.ts'
 import type { ConsulContext } from './context.ts'
 import type { Endpoint, Endpoints } from './endpoint.ts'
 import { health } from './health.ts'
@@ -19,7 +20,7 @@ import { View } from './view.ts'
 import { Writer } from './writer.ts'
 
 /** Everything below `/v1`. */
-const families: readonly Endpoints[] = [status, agentService, agentCheck, catalog, health]
+const families: readonly Endpoints[] = [status, agentService, agentCheck, catalog, catalogRegister, health]
 
 /** Consul's HTTP API over the same registry. */
 export class ConsulFace implements AsyncDisposable {
