@@ -1,7 +1,7 @@
 import { Resolver } from 'node:dns/promises'
 import { connect, type Discovery } from '@seamark/client'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { start } from '../cli/seamark.ts'
+import { seamark, start } from '../cli/seamark.ts'
 import { put } from './agent.ts'
 import { type SeamarkAgent, seamarkAgent } from './seamark-agent.ts'
 
@@ -82,6 +82,13 @@ interface ConsulService {
   readonly ServicePort: number
 }
 
+interface AgentService {
+  readonly Service: string
+  readonly Address: string
+  readonly Port: number
+  readonly Tags: readonly string[]
+}
+
 interface ConsulHealth {
   readonly Node: { readonly Address: string }
   readonly Service: { readonly Address: string; readonly Port: number }
@@ -132,12 +139,26 @@ const waysOut: Record<string, WayOut> = {
       .filter(local)
       .map(portOf)
   },
+  async "Consul's agent"(service) {
+    const found = await get<Record<string, AgentService>>(`${agent.url}/v1/agent/services`)
+    return Object.values(found)
+      .filter(({ Service, Tags }) => Service === service && Tags.includes('blue'))
+      .map(({ Address, Port }) => ({ address: Address, port: Port }))
+      .filter(local)
+      .map(portOf)
+  },
   "DNS in Consul's style": (service) => srv(`blue.${service}.service.consul`),
   "DNS in RFC 2782's": (service) => srv(`_${service}._blue.service.consul`),
   'DNS by namespace': (service) => srv(`${service}.default.seamark`),
   async 'the client'(service) {
     const found = await discovery.findAll(service, { tags: ['blue'] })
     return found.filter(local).map(portOf)
+  },
+  async 'the command line'(service) {
+    const { stdout } = await seamark(['find', service, '--tag', 'blue'], {
+      environment: { SEAMARK_URL: agent.url },
+    })
+    return [...stdout.matchAll(/^127\.0\.0\.1:(\d+)$/gm)].map(([, port]) => Number(port))
   },
   async 'the targets of Prometheus'(service) {
     const found = await get<TargetGroup[]>(native(`/prometheus?service=${service}&tag=blue&health=passing`))
@@ -159,16 +180,23 @@ async function everywhere(service: string): Promise<Record<string, readonly numb
   return Object.fromEntries(await Promise.all(shown))
 }
 
-const all = (ports: readonly number[]) =>
-  Object.fromEntries(Object.keys(waysOut).map((name) => [name, ports]))
+/** What is to be seen of one that came in so. */
+function expected(wayIn: string, ports: readonly number[]): Record<string, readonly number[]> {
+  const seen = Object.fromEntries(Object.keys(waysOut).map((name) => [name, ports]))
+  // That is on other nodes, and this of the agent's own.
+  if (wayIn === "Consul's catalog") seen["Consul's agent"] = []
+  return seen
+}
 
 describe('a service that came in by', () => {
   it.each(Object.keys(waysIn))('%s is seen through every way out, until it leaves', async (name) => {
     const index = Object.keys(waysIn).indexOf(name)
     const place = { service: `service-${index}`, id: `id-${index}`, port: 3_000 + index }
     const leave = await waysIn[name]!(place)
-    await expect.poll(() => everywhere(place.service), { timeout: 10_000 }).toEqual(all([place.port]))
+    await expect
+      .poll(() => everywhere(place.service), { timeout: 10_000 })
+      .toEqual(expected(name, [place.port]))
     await leave()
-    await expect.poll(() => everywhere(place.service), { timeout: 10_000 }).toEqual(all([]))
+    await expect.poll(() => everywhere(place.service), { timeout: 10_000 }).toEqual(expected(name, []))
   })
 })
