@@ -9,14 +9,23 @@ import { worker } from './worker.js'
 /** @import { Worker } from './worker.js' */
 
 const instances = Array.from({ length: 10 }, (_, index) => ({
-  id: `api-${index}`,
-  address: `10.0.0.${index + 1}`,
-  port: 3000 + index,
-  tags: ['blue', 'eu'],
-  metadata: { team: 'shop', commit: '4f2a9c1' },
+  ID: `api-${index}`,
+  Name: 'api',
+  Address: `10.0.0.${index + 1}`,
+  Port: 3000 + index,
+  Tags: ['blue', 'eu'],
+  Meta: { team: 'shop', commit: '4f2a9c1' },
 }))
-const path = '/api/v1/namespaces/default/services/api?health=passing'
 const consulPath = '/v1/health/service/api?passing'
+/** The ways to ask a Seamark server, and what holds the instances in an answer. */
+const faces = [
+  {
+    name: 'native',
+    path: '/api/v1/namespaces/default/services/api?health=passing',
+    found: (/** @type {any} */ { instances }) => instances,
+  },
+  { name: "Consul's API", path: consulPath, found: (/** @type {any} */ entries) => entries },
+]
 const goals = { bare: { atLeast: 0.7 }, consul: { atLeast: 10 } }
 
 /** @type {Benchmark} */
@@ -27,23 +36,12 @@ export default {
 
   async run({ smoke, directory, report, note }) {
     const server = await seamark('memory:')
-    for (const { id, ...rest } of instances)
-      await asJson(`${server.url}/api/v1/namespaces/default/services/api/instances/${id}`, {
-        method: 'PUT',
-        body: { ...rest, version: '1.2.3' },
-      })
-    const answer = await lookedUp(`${server.url}${path}`, ({ instances }) => instances)
-
-    /** @type {Worker<BareHttp>} */
-    const bare = await worker('bare-http')
-    const bareUrl = await bare.call('serve', prepared(answer))
-    const copy = await lookedUp(bareUrl, ({ instances }) => instances)
-    if (shown(copy) !== shown(answer))
-      throw new Error(`The bare server does not send the same:\n${shown(copy)}\ninstead of\n${shown(answer)}`)
+    await registered(server.url)
+    const agent = await consulAgent(directory)
+    if (agent !== undefined) await registered(agent.url)
 
     /** @type {Worker<Load>} */
     const load = await worker('load')
-    let busiest = 0
     /**
      * @param {string} url
      * @param {Answer} answer
@@ -64,36 +62,51 @@ export default {
         busiest = Math.max(busiest, busy)
         return perSecond
       }
-    const Seamark = contestant(`${server.url}${path}`, answer)
+    let busiest = 0
 
-    const againstBare = await rounds(
-      { Seamark, bare: contestant(`${bareUrl}${path}`, answer) },
-      smoke ? 1 : 9,
-    )
-    const ratio = againstBare.ratio('Seamark', 'bare')
-    const details = { ...ratio.details, 'the load was busy': `${Math.round(busiest * 100)}%` }
-    report({ what: 'against bare node:http, the same bytes', ...ratio, details, goal: goals.bare })
+    for (const { name, path, found } of faces) {
+      const answer = await lookedUp(`${server.url}${path}`, found)
+      const Seamark = contestant(`${server.url}${path}`, answer)
 
-    const agent = await consulAgent(directory)
-    if (agent === undefined) note(withoutConsul)
-    else {
-      for (const { id, address, port, tags, metadata } of instances)
-        await asJson(`${agent.url}/v1/agent/service/register`, {
-          method: 'PUT',
-          body: { ID: id, Name: 'api', Address: address, Port: port, Tags: tags, Meta: metadata },
-        })
+      /** @type {Worker<BareHttp>} */
+      const bare = await worker('bare-http')
+      const bareUrl = await bare.call('serve', prepared(answer))
+      const copy = await lookedUp(bareUrl, found)
+      if (shown(copy) !== shown(answer))
+        throw new Error(
+          `The bare server does not send the same:\n${shown(copy)}\ninstead of\n${shown(answer)}`,
+        )
+      busiest = 0
+      const againstBare = await rounds(
+        { Seamark, bare: contestant(`${bareUrl}${path}`, answer) },
+        smoke ? 1 : 9,
+      )
+      const ratio = againstBare.ratio('Seamark', 'bare')
+      const details = { ...ratio.details, 'the load was busy': `${Math.round(busiest * 100)}%` }
+      report({ what: `${name}, against bare node:http, the same bytes`, ...ratio, details, goal: goals.bare })
+      await bare.close()
+
+      if (agent === undefined) continue
       const url = `${agent.url}${consulPath}`
       const Consul = contestant(url, await soon(() => lookedUp(url, (entries) => entries)))
       const againstConsul = await rounds({ Seamark, Consul }, smoke ? 1 : 5)
       report({
-        what: "against Consul's agent",
+        what: `${name}, against Consul's agent`,
         ...againstConsul.ratio('Seamark', 'Consul'),
         goal: goals.consul,
       })
-      await agent.close()
     }
-    await Promise.all([load.close(), bare.close(), server.close()])
+    if (agent === undefined) note(withoutConsul)
+    await Promise.all([load.close(), agent?.close(), server.close()])
   },
+}
+
+/**
+ * Registers the instances as Consul's clients do: with its agent, or with us.
+ * @param {string} url
+ */
+async function registered(url) {
+  for (const body of instances) await asJson(`${url}/v1/agent/service/register`, { method: 'PUT', body })
 }
 
 /**
