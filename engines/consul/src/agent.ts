@@ -22,6 +22,7 @@ export type Operation =
         readonly Key: string
         readonly Value?: string
         readonly Index?: number
+        readonly Flags?: number
         readonly Session?: string
       }
     }
@@ -44,7 +45,15 @@ export interface Reading {
 }
 
 /** A transaction was refused for what it found: look again. */
-export class Conflict extends Error {}
+export class Conflict extends Error {
+  /** Which of its steps were not as expected. */
+  readonly at: readonly number[]
+
+  constructor(message: string, at: readonly number[]) {
+    super(message)
+    this.at = at
+  }
+}
 
 /** What the writing of sessions and services is bound to is not in the catalog. */
 export class MissingNode extends Error {}
@@ -55,6 +64,8 @@ const timeout = 5_000
 const wait = 120_000
 /** Steps of one transaction (Consul's documentation). */
 export const operationsBound = 64
+/** Bytes of the body of one transaction; Consul's default for `limits.txn_max_req_len`. */
+export const transactionBound = 524_288
 /** Bytes: more than a million instances have. */
 const responseBound = 2 ** 30
 /** Of 200 that Consul lets one address have by default. */
@@ -119,6 +130,32 @@ export class Agent {
     return this.#transaction(operations, false)
   }
 
+  /** Throws `Conflict` unless all steps, which only compare, hold. */
+  async compare(operations: readonly Operation[]): Promise<void> {
+    await this.#transaction(operations, true)
+  }
+
+  /**
+   * Writes one entry, also one that is too large for a transaction; with `at`, only if it is at that index, or, with 0, is
+   * not there. Answers whether it was written. Throws as `write`.
+   */
+  async put(key: string, value: Uint8Array, flags: number, at?: number): Promise<boolean> {
+    const query = new URLSearchParams({ flags: String(flags), ...(at !== undefined && { cas: String(at) }) })
+    const { status, text } = await this.#send('PUT', `/v1/kv/${keyPath(key)}?${query}`, { body: value })
+    if (status === 413)
+      throw new SeamarkError(
+        'too_large',
+        'The value is more than Consul takes (its limits.kv_max_value_size, 512 KB by default).',
+      )
+    if (status !== 200) throw this.#refusal('PUT /v1/kv', status, text)
+    return text.trim() === 'true'
+  }
+
+  /** Of the last change, also by a deletion, of the entries whose keys begin so. */
+  async index(prefix: string): Promise<number> {
+    return (await this.#read<string[]>(`/v1/kv/${keyPath(prefix)}?keys`, {})).index
+  }
+
   /** Answers the id of a session that ends by itself. Throws `MissingNode`. */
   async openSession(ttl: number): Promise<string> {
     const body = {
@@ -169,18 +206,21 @@ export class Agent {
     if (status === 413)
       throw new SeamarkError(
         'too_large',
-        'The instance and its health are more than Consul takes at once (its limits.txn_max_req_len, 512 KB by default).',
+        'What is written together is more than Consul takes at once (its limits.txn_max_req_len, 512 KB by default).',
       )
     if (status !== 200 && status !== 409) throw this.#refusal('PUT /v1/txn', status, text)
     const { Results, Errors } = JSON.parse(text) as {
       Results: { KV?: Item }[] | null
-      Errors: { What: string }[] | null
+      Errors: { OpIndex: number; What: string }[] | null
     }
     if (status === 200) return (Results ?? []).flatMap(({ KV }) => KV ?? [])
     const what = (Errors ?? []).map(({ What }) => What).join('; ')
     if (what.includes('Permission denied')) throw this.#forbidden('PUT /v1/txn', what)
     if (what.includes('Missing node')) throw new MissingNode(what)
-    throw new Conflict(what)
+    throw new Conflict(
+      what,
+      (Errors ?? []).map(({ OpIndex }) => OpIndex),
+    )
   }
 
   async #read<T>(path: string, { after, signal }: Reading): Promise<Answer<T | undefined>> {
@@ -220,7 +260,7 @@ export class Agent {
           method,
           path: address,
           headers: { ...(token !== undefined && { 'x-consul-token': token }) },
-          body: body === undefined ? null : JSON.stringify(body),
+          body: body === undefined || body instanceof Uint8Array ? (body ?? null) : JSON.stringify(body),
           signal: controller.signal,
           headersTimeout: 0,
           bodyTimeout: 0,
@@ -274,6 +314,7 @@ export function policy({ prefix, node }: Pick<Location, 'prefix' | 'node'>): str
 }
 
 interface Sending {
+  /** Bytes as they are; anything else as JSON. */
   readonly body?: unknown
   /** Whether doing it twice does no harm. */
   readonly repeatable?: boolean

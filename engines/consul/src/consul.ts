@@ -5,12 +5,15 @@ import {
   type Claim,
   type Clock,
   checkName,
+  checkPrefix,
+  checkWrite,
   defaultNamespace,
   displayName,
   type Engine,
   grantedTtl,
   type Instance,
   type InstanceKey,
+  type ItemBatch,
   isSeamarkError,
   type Lease,
   leaseLost,
@@ -24,9 +27,12 @@ import {
   systemClock,
   type Terms,
   token,
+  type WriteOperation,
 } from '@seamark/core'
 import { Agent, Conflict, type Item, MissingNode, type Operation, operationsBound } from './agent.ts'
 import { foreignId, foreignPath, isForeign, type NodeDump, type NodeRow, type Row, rows } from './foreign.ts'
+import { type ItemWatchingOptions, watchingItems } from './item-watching.ts'
+import { writeItems } from './item-writing.ts'
 import { type Keys, keys } from './keys.ts'
 import { type Location, location } from './location.ts'
 import { hideOperation, mirrorId, mirrorName, nodeMark, nodeOperation, showOperations } from './mirror.ts'
@@ -303,16 +309,29 @@ class Consul implements Engine {
   }
 
   watch(services: readonly ServiceKey[], signal: AbortSignal): AsyncIterable<Batch> {
-    return this.#watch(services, signal)
+    return this.#watchServices(services, signal)
   }
 
   watchAll(signal: AbortSignal): AsyncIterable<Batch> {
     // What ended while nobody watched.
     if (this.#closed === undefined) this.#tidying.soon()
-    return this.#watch(undefined, signal)
+    return this.#watchServices(undefined, signal)
   }
 
-  async *#watch(services: readonly ServiceKey[] | undefined, signal: AbortSignal): AsyncGenerator<Batch> {
+  async *watchItems(prefix: string, signal: AbortSignal): AsyncGenerator<ItemBatch> {
+    checkPrefix(prefix)
+    yield* this.#watch(signal, (common) => watchingItems({ ...common, prefix }))
+  }
+
+  #watchServices(services: readonly ServiceKey[] | undefined, signal: AbortSignal): AsyncGenerator<Batch> {
+    const onGone = () => this.#tidying.soon()
+    return this.#watch(signal, (common) => watching({ ...common, services, onGone }))
+  }
+
+  async *#watch<B>(
+    signal: AbortSignal,
+    batches: (common: Omit<ItemWatchingOptions, 'prefix'>) => AsyncGenerator<B>,
+  ): AsyncGenerator<B> {
     this.#open()
     if (signal.aborted) return
     const controller = new AbortController()
@@ -320,20 +339,24 @@ class Consul implements Engine {
     signal.addEventListener('abort', abort, { once: true })
     this.#closing.signal.addEventListener('abort', abort, { once: true })
     try {
-      yield* watching({
+      yield* batches({
         agent: this.#agent,
         keys: this.#keys,
         clock: this.#clock,
         skipped: this.#skipped,
-        services,
         signal: controller.signal,
-        onGone: () => this.#tidying.soon(),
       })
     } finally {
       signal.removeEventListener('abort', abort)
       this.#closing.signal.removeEventListener('abort', abort)
     }
     if (!signal.aborted) throw closed()
+  }
+
+  async write(operations: readonly WriteOperation[]): Promise<Revision | undefined> {
+    this.#open()
+    checkWrite(operations)
+    return writeItems(this.#agent, this.#keys, operations)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -12,10 +12,15 @@ export interface Keys {
   instance(key: InstanceKey): string
   claim(key: ClaimKey): string
   lease(hash: string): string
+  /** Also of the beginning of an item's key: what an item's key begins with, its entry's begins with. */
+  item(key: string): string
+  /** The item's key; `undefined` when the entry is of none. */
+  itemKey(entry: string): string | undefined
 }
 
 export function keys(prefix: string): Keys {
   const services = `${prefix}/services/`
+  const items = `${prefix}/items/`
   const namespace = (name: string) => `${services}${segment(name)}/`
   const service = (key: ServiceKey) => `${namespace(key.namespace)}${segment(key.service)}/`
   return {
@@ -27,6 +32,15 @@ export function keys(prefix: string): Keys {
     instance: (key) => `${service(key)}instances/${segment(key.id)}`,
     claim: (key) => `${service(key)}claims/${segment(key.name)}`,
     lease: (hash) => `${prefix}/leases/${hash}`,
+    item: (key) => items + escapedPath(key),
+    itemKey: (entry) => {
+      try {
+        const key = decodeURIComponent(entry.slice(items.length))
+        return items + escapedPath(key) === entry ? key : undefined
+      } catch {
+        return undefined
+      }
+    },
   }
 }
 
@@ -36,6 +50,11 @@ export function keys(prefix: string): Keys {
  */
 export function segment(name: string): string {
   return name.replace(/[%/]|^\.|[^\x20-\x7e]+/g, (text) => escapes[text] ?? encodeURIComponent(text))
+}
+
+/** As `segment`, of many: slashes stay, but for what would make a segment of no characters, which a URL's path loses. */
+function escapedPath(path: string): string {
+  return path.replace(/%|(?<![^/])[./]|[^\x20-\x7e]+/g, (text) => escapes[text] ?? encodeURIComponent(text))
 }
 
 const escapes: Readonly<Record<string, string>> = { '.': '%2E' }

@@ -5,10 +5,11 @@ import {
   SeamarkError,
   type ServiceKey,
   serviceId,
-  sleep,
 } from '@seamark/core'
 import type { Agent, Answer, Item } from './agent.ts'
 import { foreignPath } from './foreign.ts'
+import { handled } from './handled.ts'
+import { heartbeat } from './heartbeat.ts'
 import type { Keys } from './keys.ts'
 import { TokenBucket } from './token-bucket.ts'
 import { type Foreign, View, type ViewOptions } from './view.ts'
@@ -24,9 +25,6 @@ export interface WatchingOptions extends ViewOptions {
 /** Milliseconds between two readings of a busy registry, and how much more for each instance, since each reads all of them. */
 const interval = 100
 const intervalOfEach = 0.05
-/** Milliseconds between two looks whether the agent is there: a blocking query would not tell for minutes. */
-const pulseInterval = 5_000
-
 type News =
   | { readonly own: Answer<readonly Item[]>; readonly foreign?: never }
   | { readonly foreign: Answer<Foreign>; readonly own?: never }
@@ -66,7 +64,7 @@ export async function* watching(options: WatchingOptions): AsyncGenerator<Batch>
     await agent.item(keys.revision)
     if (path !== undefined) view.hearForeign(await readForeign(path))
     view.hearOwn(await agent.list(prefix, { signal }))
-    void beat(agent, clock, controller)
+    void heartbeat(agent, clock, controller)
     let own = handled(nextOwn())
     let foreign = path && handled(nextForeign(path))
     yield view.reset()
@@ -92,25 +90,6 @@ export async function* watching(options: WatchingOptions): AsyncGenerator<Batch>
   } finally {
     options.signal.removeEventListener('abort', abort)
     controller.abort(new SeamarkError('closed', 'The watch is over.'))
-  }
-}
-
-/** That it may fail before anybody waits for it harms nobody. */
-function handled<T>(promise: Promise<T>): Promise<T> {
-  promise.catch(() => undefined)
-  return promise
-}
-
-/** Ends the watch when the agent does not answer. */
-async function beat(agent: Agent, clock: Clock, controller: AbortController): Promise<void> {
-  const { signal } = controller
-  try {
-    while (true) {
-      await sleep(clock, pulseInterval, signal)
-      await agent.pulse(signal)
-    }
-  } catch (error) {
-    controller.abort(error)
   }
 }
 
