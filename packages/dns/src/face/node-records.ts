@@ -1,9 +1,12 @@
+import { addressRecord } from './address-records.ts'
 import { type Apex, group } from './apex.ts'
 import type { Finding } from './finding.ts'
 import { addressBytes } from './ip-address.ts'
 import type { Node } from './names.ts'
 import { texts, types } from './record.ts'
-import type { ServiceRecords } from './service-records.ts'
+import type { HostType, ServiceRecords } from './service-records.ts'
+
+const hostTypes: readonly HostType[] = ['A', 'AAAA', 'CNAME']
 
 /** What there is to say of a node. */
 export function nodeRecords(
@@ -22,12 +25,12 @@ export function nodeRecords(
       ),
       holds,
     )
-  if (type !== types.A && type !== types.AAAA) return apex.noData(holds)
-  const kind = type === types.A ? 'A' : 'AAAA'
+  const kind = hostTypes.find((kind) => types[kind] === type)
+  if (kind === undefined) return apex.noData(holds)
   const address = addressBytes(node.address)
   if (address === undefined) return records.alias(apex, node.address, ttl, depth, kind, holds)
-  if (address.length !== (type === types.A ? 4 : 16)) return apex.noData(holds)
-  return apex.found([group({ type: kind, ttl, address })], holds)
+  const record = addressRecord(undefined, address, ttl)
+  return apex.found(record.type === kind ? [group(record)] : [], holds)
 }
 
 /** RFC 1464. As Consul does, a key that begins with `rfc1035-` only carries its value. */

@@ -29,6 +29,9 @@ export type LocalAddresses = (
   depth: number,
 ) => readonly Buffer[] | undefined
 
+/** What is asked of a host; of an alias, also itself. */
+export type HostType = 'A' | 'AAAA' | 'CNAME'
+
 /** Where an entry can be reached. */
 interface Location {
   readonly entry: Entry
@@ -78,6 +81,8 @@ export class ServiceRecords {
         return this.#hosts(apex, locations, question, 'A', holds)
       case types.AAAA:
         return this.#hosts(apex, locations, question, 'AAAA', holds)
+      case types.CNAME:
+        return this.#hosts(apex, locations, question, 'CNAME', holds)
       case types.ANY:
         return apex.any(question.ttl, holds)
       default:
@@ -99,13 +104,15 @@ export class ServiceRecords {
     apex: Apex,
     locations: readonly Location[],
     { ttl, depth }: ServiceQuestion,
-    type: 'A' | 'AAAA',
+    type: HostType,
     holds?: () => boolean,
   ): Finding {
     const length = type === 'A' ? 4 : 16
     const found = new Map<string, Group>()
-    for (const { bytes } of locations)
-      if (bytes?.length === length) found.set(bytes.toString('latin1'), group({ type, ttl, address: bytes }))
+    if (type !== 'CNAME')
+      for (const { bytes } of locations)
+        if (bytes?.length === length)
+          found.set(bytes.toString('latin1'), group({ type, ttl, address: bytes }))
     if (found.size > 0)
       return { ...apex.found([...found.values()], holds), ...(this.#limit > 0 && { most: this.#limit }) }
     // A name that is another one is nothing else (RFC 1034, 3.6.2).
@@ -119,14 +126,15 @@ export class ServiceRecords {
     host: string,
     ttl: number,
     depth: number,
-    type: 'A' | 'AAAA',
+    type: HostType,
     holds?: () => boolean,
   ): Finding {
     const target = wireName(host)
     if (target === undefined) return apex.noData(holds)
+    const alias: ResourceRecord = { type: 'CNAME', ttl, target }
+    if (type === 'CNAME') return apex.found([group(alias)], holds)
     const name = hostName(host)
     const local = this.#addresses(name, type, depth)
-    const alias: ResourceRecord = { type: 'CNAME', ttl, target }
     if (local === undefined) return { ...apex.found([group(alias)], holds), alias: name }
     const records = local.map((address): ResourceRecord => ({ owner: target, type, ttl, address }))
     // What another name says may change, and is asked for again.
