@@ -6,7 +6,6 @@ import {
   type ItemsUpdate,
   Ledger,
   limits,
-  type Notify,
   type Revision,
   type Timer,
   type WriteOperation,
@@ -66,7 +65,6 @@ export type Bound = (session: string) => readonly (readonly WriteOperation[])[]
 export interface SessionsOptions {
   readonly context: ConsulContext
   readonly keys: Keys
-  readonly notify: Notify
   /** What else ends with a session. */
   readonly bound: Bound
 }
@@ -85,7 +83,6 @@ export class Sessions implements AsyncDisposable {
   readonly #items: Items
   readonly #keys: Keys
   readonly #clock: Clock
-  readonly #notify: Notify
   readonly #bound: Bound
   readonly #ledger: Ledger<Deadline>
   readonly #deadlines = new Map<string, Deadline>()
@@ -98,17 +95,16 @@ export class Sessions implements AsyncDisposable {
   #examining = false
   #closed = false
 
-  constructor({ context, keys, notify, bound }: SessionsOptions) {
+  constructor({ context, keys, bound }: SessionsOptions) {
     const { items, server, view } = context
     this.#context = context
     this.#items = items
     this.#keys = keys
     this.#clock = server.clock
-    this.#notify = notify
     this.#bound = bound
     this.#ledger = new Ledger({
       clock: server.clock,
-      notify,
+      notify: ({ level, event, message, details }) => server.log[level]({ event, ...details }, message),
       expire: (deadlines) => {
         for (const deadline of deadlines) this.#over(deadline)
       },
@@ -399,12 +395,10 @@ export class Sessions implements AsyncDisposable {
   #work(task: () => Promise<void>, again: () => void): void {
     const work = task().catch((error: unknown) => {
       if (this.#closed) return
-      this.#notify({
-        level: 'warn',
-        event: 'session_end_failed',
-        message: 'A session could not be ended, or a lock not be released, now: it is tried again.',
-        details: { error },
-      })
+      this.#context.server.log.warn(
+        { err: error },
+        'a session could not be ended, or a lock not be released, now: it is tried again',
+      )
       const timer = this.#clock.after(unfinished, () => {
         this.#timers.delete(timer)
         again()

@@ -1,4 +1,3 @@
-import type { Notify } from '@seamark/core'
 import type { ConsulContext } from '../context.ts'
 import type { Endpoint } from '../endpoint.ts'
 import { Keys } from '../kv/keys.ts'
@@ -18,12 +17,12 @@ export class Side implements AsyncDisposable {
   readonly #context: ConsulContext
   readonly #turns = new Turns()
 
-  constructor(context: ConsulContext, notify: Notify) {
+  constructor(context: ConsulContext) {
     this.#context = context
     this.keys = new Keys(context)
     this.queries = new Queries(context)
     const bound = (id: string) => this.queries.removals(id)
-    this.sessions = new Sessions({ context, keys: this.keys, notify, bound })
+    this.sessions = new Sessions({ context, keys: this.keys, bound })
   }
 
   endpoints(): readonly Endpoint[] {
