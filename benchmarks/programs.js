@@ -33,9 +33,10 @@ export async function seamark(engine, { openFiles } = {}) {
  * Consul's agent as a single server, or `undefined` where it is not installed. Not with `-dev`: then it would indent its
  * JSON, which costs it time.
  * @param {string} directory keeps its data there
+ * @param {{ openFiles?: number }} [options] how many files it may open
  * @returns {Promise<Program | undefined>}
  */
-export async function consulAgent(directory) {
+export async function consulAgent(directory, { openFiles } = {}) {
   const consul = program('consul')
   if (consul === undefined) return undefined
   const [http, server, serf] = await freePorts(3)
@@ -44,16 +45,15 @@ export async function consulAgent(directory) {
     client_addr: '127.0.0.1',
     log_level: 'ERR',
     // Not more connections than we make from one address, which is what it allows by default.
-    limits: { http_max_conns_per_client: 1_000 },
+    limits: { http_max_conns_per_client: 10_000 },
     // What Consul's documentation advises for production: a leader is found sooner.
     performance: { raft_multiplier: 1 },
     ports: { http, server, serf_lan: serf, serf_wan: -1, dns: -1, grpc: -1 },
   }
   const role = ['-server', '-bootstrap-expect=1', `-data-dir=${directory}`]
   const begun = performance.now()
-  const { close } = await start([consul.file, 'agent', ...role, '-hcl', JSON.stringify(settings)], {
-    read: false,
-  })
+  const line = withOpenFiles([consul.file, 'agent', ...role, '-hcl', JSON.stringify(settings)], openFiles)
+  const { close } = await start(line, { read: false })
   const url = `http://127.0.0.1:${http}`
   for (;;) {
     /** @type {unknown} */
