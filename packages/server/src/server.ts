@@ -148,7 +148,7 @@ export async function server(options: ServerOptions): Promise<Server> {
     visible: visible(replica, clock, bounds.visibleTimeout),
     itemsVisible: visible(items, clock, bounds.visibleTimeout),
   }
-  const face = new ConsulFace(context, settings, hub.notify)
+  const face = new ConsulFace(context, settings)
   Promise.all([replica.warm(), items.warm()]).then(
     () => {
       context.stage.warm = true
@@ -201,6 +201,7 @@ export async function server(options: ServerOptions): Promise<Server> {
       name: options.name ?? `${hostname()}:${bound}`,
       place: { address, port: bound, version },
     })
+  face.keep(membership, hub.notify)
   checks = checker({ engine, catalog: replica, clock, notify: hub.notify, share: membership, ...checkPolicy })
   if (!isLoopback(host))
     logger.warn(`${url} is open to everybody who reaches it: there is no access control (insecure).`)

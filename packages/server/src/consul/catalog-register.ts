@@ -2,7 +2,18 @@ import { type CheckInput, type InstanceInput, type InstanceKey, instanceId } fro
 import { addresses, translatedService, withChecks } from './agent-service.ts'
 import { ConsulError, jsonAnswer } from './answer.ts'
 import type { Ask } from './ask.ts'
-import { anyObject, boolean, decoded, integer, list, map, object, type Shape, text } from './body.ts'
+import {
+  anyObject,
+  anything,
+  boolean,
+  decoded,
+  integer,
+  list,
+  map,
+  object,
+  type Shape,
+  text,
+} from './body.ts'
 import { reservedChecks } from './check.ts'
 import { statuses } from './check-definition.ts'
 import type { ConsulContext } from './context.ts'
@@ -12,6 +23,16 @@ import { namespaceOf } from './reads.ts'
 import { type CheckRecord, type ConsulRecord, nodeKey } from './record.ts'
 import { keyOfEntry } from './service.ts'
 import { taggedAddresses, weights } from './service-definition.ts'
+
+/** What later versions of Consul, and its own answers, hold beside: looked over. */
+const looked = {
+  Namespace: text,
+  Partition: text,
+  PeerName: text,
+  Locality: anything,
+  CreateIndex: anything,
+  ModifyIndex: anything,
+}
 
 const service = object(
   {
@@ -27,8 +48,12 @@ const service = object(
     EnableTagOverride: boolean,
     Proxy: anyObject,
     Connect: anyObject,
+    SocketPath: text,
+    ContentHash: text,
+    Datacenter: text,
+    ...looked,
   },
-  { struct: 'NodeService' },
+  { struct: 'NodeService', strict: true },
 )
 
 const check = object(
@@ -42,8 +67,14 @@ const check = object(
     ServiceID: text,
     Type: text,
     Definition: anyObject,
+    ServiceName: text,
+    ServiceTags: list(text),
+    ExposedPort: integer,
+    Interval: anything,
+    Timeout: anything,
+    ...looked,
   },
-  { struct: 'HealthCheck' },
+  { struct: 'HealthCheck', strict: true },
 )
 
 const registration = object(
@@ -58,13 +89,15 @@ const registration = object(
     Check: check,
     Checks: list(check, 'structs.HealthChecks'),
     SkipNodeUpdate: boolean,
+    Token: text,
+    ...looked,
   },
-  { struct: 'RegisterRequest' },
+  { struct: 'RegisterRequest', strict: true },
 )
 
 const deregistration = object(
-  { Datacenter: text, Node: text, ServiceID: text, CheckID: text },
-  { struct: 'DeregisterRequest' },
+  { Datacenter: text, Node: text, Address: text, ServiceID: text, CheckID: text, Token: text, ...looked },
+  { struct: 'DeregisterRequest', strict: true },
 )
 
 type Read<S> = S extends Shape<infer T> ? T : never

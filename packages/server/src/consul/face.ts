@@ -1,7 +1,7 @@
-import { type Items, items, type Notify, type Revision } from '@seamark/core'
+import type { Notify, Revision } from '@seamark/core'
 import type { FastifyPluginCallback, FastifyReply, FastifyRequest } from 'fastify'
+import type { Share } from '../checks/checker.ts'
 import type { Context } from '../context.ts'
-import { visible } from '../visible.ts'
 import { warmed } from '../warmed.ts'
 import { agentCheck } from './agent-check.ts'
 import { agentService } from './agent-service.ts'
@@ -12,6 +12,7 @@ import { catalogRegister } from './catalog-register.ts'
 import type { ConsulContext } from './context.ts'
 import type { Endpoint, Endpoints } from './endpoint.ts'
 import { health } from './health.ts'
+import { Keeper } from './keeper.ts'
 import type { ConsulSettings } from './options.ts'
 import { advertised } from './place.ts'
 import { status } from './status.ts'
@@ -24,30 +25,28 @@ const families: readonly Endpoints[] = [status, agentService, agentCheck, catalo
 
 /** Consul's HTTP API over the same registry. */
 export class ConsulFace implements AsyncDisposable {
-  readonly #items: Items
   readonly #topics: Topics
   readonly #context: ConsulContext
   #warm = false
+  #keeper: Keeper | undefined
+  #closed = false
 
-  constructor(server: Context, settings: ConsulSettings, notify: Notify) {
-    const { engine, catalog: registry, clock, bounds } = server
-    this.#items = items(engine, 'consul/', { clock, notify })
+  constructor(server: Context, settings: ConsulSettings) {
+    const { catalog: registry, items, clock, bounds } = server
     this.#topics = new Topics(clock, bounds.waiters)
-    const replica = this.#items
-    const itemsVisible = visible(replica, clock, bounds.visibleTimeout)
-    server.answers.follow(replica)
+    server.answers.follow(items)
     const { nodeName: name, nodeId: id, nodeMeta: meta } = settings
-    const view = new View(registry, replica, this.#topics, { name, id, address: '127.0.0.1', port: 0, meta })
+    const view = new View(registry, items, this.#topics, { name, id, address: '127.0.0.1', port: 0, meta })
     const context = {
       server,
-      items: replica,
+      items,
       settings,
       view,
       topics: this.#topics,
       get revision(): Revision {
         return view.revision
       },
-      itemsVisible,
+      itemsVisible: server.itemsVisible,
     }
     this.#context = Object.assign(context, { writer: new Writer(context) })
   }
@@ -57,6 +56,17 @@ export class ConsulFace implements AsyncDisposable {
     const { settings, view } = this.#context
     const { nodeName: name, nodeId: id, nodeMeta: meta } = settings
     view.nodes.server = { name, id, address: advertised(address), port, meta }
+  }
+
+  /** Begins to keep what is registered as it should be, once it is known; shares that with the other servers. */
+  keep(share: Share | undefined, notify: Notify): void {
+    const { catalog: registry, items } = this.#context.server
+    Promise.all([registry.warm(), items.warm()]).then(
+      () => {
+        if (!this.#closed) this.#keeper = new Keeper(this.#context, share, notify)
+      },
+      () => {}, // Closed before it was known.
+    )
   }
 
   /** The routes; they are no part of the native API's documentation. */
@@ -98,14 +108,15 @@ export class ConsulFace implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#closed = true
     this.#topics.close()
+    await this.#keeper?.close()
     this.#context.view.close()
-    await this.#items[Symbol.asyncDispose]()
   }
 
   async #warmed(): Promise<void> {
-    const { catalog, clock, bounds } = this.#context.server
-    for (const replica of [catalog, this.#items]) await warmed(replica, clock, bounds.visibleTimeout)
+    const { catalog, items, clock, bounds } = this.#context.server
+    for (const replica of [catalog, items]) await warmed(replica, clock, bounds.visibleTimeout)
     this.#warm = true
   }
 
