@@ -12,8 +12,12 @@ function changes(consul: Consul, method: (...args: never[]) => unknown, options:
   watch.on('error', ({ message }) => errors.push(message))
   return {
     errors,
+    /** Resolves once the latest is so. */
     async told(check: (latest: never) => void) {
-      await vi.waitFor(() => check(seen.at(-1) as never), { timeout: 10_000, interval: 10 })
+      await eventually(async () => {
+        expect(seen.length).toBeGreaterThan(0)
+        check(seen.at(-1) as never)
+      })
     },
     async [Symbol.asyncDispose]() {
       const ended = once(watch, 'end')
