@@ -1,42 +1,29 @@
 import type { PreparedAnswer } from './prepared-answer.ts'
+import { Recent } from './recent.ts'
 
 interface Kept {
   readonly answer: PreparedAnswer
   readonly holds: () => boolean
 }
 
-/** Answers that were given before, as long as they hold. Past its bound, the oldest goes. */
+/** Answers that were given before, as long as they hold. */
 export class AnswerCache {
-  readonly #answers = new Map<string, Kept>()
-  readonly #bound: number
-  #bytes = 0
+  readonly #answers: Recent<Kept>
 
   /** Bytes. */
   constructor(bound: number) {
-    this.#bound = bound
+    this.#answers = new Recent(bound, ({ answer }) => answer.size)
   }
 
   get(key: string): PreparedAnswer | undefined {
     const kept = this.#answers.get(key)
     if (kept === undefined) return undefined
     if (kept.holds()) return kept.answer
-    this.#delete(key, kept)
+    this.#answers.delete(key)
     return undefined
   }
 
   put(key: string, answer: PreparedAnswer, holds: () => boolean): void {
-    const before = this.#answers.get(key)
-    if (before !== undefined) this.#delete(key, before)
     this.#answers.set(key, { answer, holds })
-    this.#bytes += answer.size
-    for (const [oldest, kept] of this.#answers) {
-      if (this.#bytes <= this.#bound) return
-      this.#delete(oldest, kept)
-    }
-  }
-
-  #delete(key: string, { answer }: Kept): void {
-    this.#answers.delete(key)
-    this.#bytes -= answer.size
   }
 }

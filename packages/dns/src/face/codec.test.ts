@@ -32,7 +32,11 @@ test('a name that DNS cannot say is none', () => {
 })
 
 test('the bytes of an address are those that others read', () => {
-  fc.assert(fc.property(fc.ipV4(), (address) => expect(addressBytes(address)?.join('.')).toBe(address)))
+  fc.assert(
+    fc.property(fc.ipV4(), (address) => {
+      expect(addressBytes(address)?.join('.')).toBe(address)
+    }),
+  )
   fc.assert(
     fc.property(fc.ipV6(), (address) => {
       const bytes = addressBytes(address)!
@@ -57,15 +61,13 @@ const record: fc.Arbitrary<ResourceRecord> = fc
       fc
         .tuple(fc.constantFrom('CNAME' as const, 'NS' as const, 'PTR' as const), host)
         .map(([type, target]) => ({ ...common, type, target: wireName(target)! })),
-      fc
-        .tuple(number16, number16, host)
-        .map(([weight, port, target]) => ({
-          ...common,
-          type: 'SRV' as const,
-          weight,
-          port,
-          target: wireName(target)!,
-        })),
+      fc.tuple(number16, number16, host).map(([weight, port, target]) => ({
+        ...common,
+        type: 'SRV' as const,
+        weight,
+        port,
+        target: wireName(target)!,
+      })),
       fc.string({ maxLength: 600 }).map((text) => ({ ...common, type: 'TXT' as const, texts: texts(text) })),
       fc
         .tuple(host, host, fc.array(fc.nat(), { minLength: 5, maxLength: 5 }))
@@ -197,10 +199,9 @@ test('whatever arrives is a question, a code or nothing, and nothing worse', () 
         }),
       ),
       (bytes) => {
-        expect(['drop', 'question', codes.malformed, codes.notDone, codes.badVersion]).toContain(
-          reader.read(Buffer.from(bytes)),
-        )
-        expect(reader.end).toBeLessThanOrEqual(Math.max(12, bytes.length))
+        const verdict = reader.read(Buffer.from(bytes))
+        expect(['drop', 'question', codes.malformed, codes.notDone, codes.badVersion]).toContain(verdict)
+        if (verdict !== 'drop') expect(reader.end).toBeLessThanOrEqual(bytes.length)
       },
     ),
     { numRuns: 5_000 },

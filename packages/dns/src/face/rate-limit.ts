@@ -1,6 +1,7 @@
 import { BlockList, isIP } from 'node:net'
 import { type Clock, SeamarkError } from '@seamark/core'
 import { addressBytes } from './ip-address.ts'
+import { Recent } from './recent.ts'
 
 export interface RateLimitOptions {
   readonly clock: Clock
@@ -18,7 +19,7 @@ interface Bucket {
   refused: number
 }
 
-/** Addresses and networks that are told apart at a time; of more, the first are forgotten. */
+/** Addresses, and networks, that are told apart at a time. */
 const mostKept = 65_536
 const unlimited: Bucket = { left: Number.POSITIVE_INFINITY, at: 0, refused: 0 }
 
@@ -33,8 +34,8 @@ export class RateLimit {
   readonly #clock: Clock
   readonly #perSecond: number
   readonly #exempt: BlockList
-  readonly #buckets = new Map<string, Bucket>()
-  readonly #byAddress = new Map<string, Bucket>()
+  readonly #buckets = new Recent<Bucket>(mostKept)
+  readonly #byAddress = new Recent<Bucket>(mostKept)
 
   /** Throws `configuration`. */
   constructor({ clock, perSecond, exempt }: RateLimitOptions) {
@@ -60,7 +61,7 @@ export class RateLimit {
   #bucket(address: string): Bucket {
     const bytes = addressBytes(address)
     const bucket = bytes === undefined || this.#isExempt(bytes, address) ? unlimited : this.#network(bytes)
-    bounded(this.#byAddress).set(address, bucket)
+    this.#byAddress.set(address, bucket)
     return bucket
   }
 
@@ -74,16 +75,10 @@ export class RateLimit {
     let bucket = this.#buckets.get(key)
     if (bucket === undefined) {
       bucket = { left: this.#perSecond, at: this.#clock.now(), refused: 0 }
-      bounded(this.#buckets).set(key, bucket)
+      this.#buckets.set(key, bucket)
     }
     return bucket
   }
-}
-
-function bounded<T>(map: Map<string, T>): Map<string, T> {
-  const [oldest] = map.size >= mostKept ? map.keys() : []
-  if (oldest !== undefined) map.delete(oldest)
-  return map
 }
 
 function networks(exempt: readonly string[]): BlockList {
