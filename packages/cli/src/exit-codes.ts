@@ -38,6 +38,7 @@ export const exitOf: Readonly<Record<ErrorCode, Exit>> = {
   not_allowed: 'refused',
   too_many: 'unreachable',
   engine_unavailable: 'unreachable',
+  attempts_failed: 'unreachable',
   draining: 'unreachable',
   timeout: 'unreachable',
   store_in_use: 'conflict',

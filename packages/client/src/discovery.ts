@@ -93,6 +93,8 @@ export class Discovery implements AsyncDisposable {
   readonly #byName = new Map<string, Service>()
   readonly #announcements = new Set<KeptAnnouncement>()
   readonly #host: ServiceHost
+  /** What this caller is called, among those that share large services out. */
+  readonly caller = randomBytes(8).toString('hex')
   #departure: Disposable | undefined
   #end: Promise<void> | undefined
 
@@ -132,6 +134,11 @@ export class Discovery implements AsyncDisposable {
       },
       failed: () => source.failed(),
     }
+  }
+
+  /** Where its time comes from. */
+  get clock(): Clock {
+    return this.#options.clock
   }
 
   /**

@@ -82,6 +82,21 @@ export class Service {
     return this.#snapshot
   }
 
+  /** Whether the registry was heard of. */
+  get isKnown(): boolean {
+    return this.#warm
+  }
+
+  /** Resolves once it was, or there is something from disk to go on with; throws as `find` when neither. */
+  async known(): Promise<void> {
+    if (!this.#warm) await this.#contact()
+  }
+
+  /** Why nobody fits: `service_not_found` or `no_match`, with what there is. */
+  absence(filter: Filter = {}): SeamarkError {
+    return this.#why(filter)
+  }
+
   /**
    * One healthy instance at random, in proportion to the weights: passing ones, or, without any, those with a warning.
    * At once, from memory; `undefined` when nobody fits, or before the registry was heard of (see `find`).

@@ -37,6 +37,11 @@ export const errorCodes = {
     status: 503,
     meaning: 'The engine cannot be reached, or did not confirm the write: it may still be carried out.',
   },
+  attempts_failed: {
+    status: 502,
+    meaning:
+      'No instance of the service answered; `details.attempts` says who was tried, and what came of it.',
+  },
   draining: { status: 503, meaning: 'The server is shutting down: ask another one.' },
   timeout: { status: 504, meaning: 'What was waited for did not happen in time.' },
   store_in_use: { status: 500, meaning: 'Another process has the store open.' },
