@@ -19,6 +19,8 @@ type Parse = (chunk: Buffer) => void
  * unless the client does not read.
  */
 const longestAnswer = 16_384
+/** Bytes of responses kept as they are written. */
+const wholeBytes = 16_777_216
 /** How many texts are remembered, so that the same bytes are read once; and characters of each at most. */
 const remembered = 1_024
 const longestRemembered = 2_048
@@ -36,10 +38,9 @@ export class FastLane {
   readonly #requests = new Map<string, readonly PlainRequest[]>()
 
   constructor({ context, guard }: FastLaneOptions) {
-    const { keepAliveTimeout, answerBytes } = context.bounds
     this.#context = context
     this.#guard = guard
-    this.#bytes = new AnswerBytes(keepAliveTimeout, answerBytes)
+    this.#bytes = new AnswerBytes(context.bounds.keepAliveTimeout, wholeBytes)
   }
 
   /** To be called with each connection once node:http has it. */

@@ -57,7 +57,8 @@ export class Ask extends Question {
     if (this.#closed === undefined) {
       const controller = new AbortController()
       if (this.#response.closed) controller.abort()
-      else this.#response.once('close', () => controller.abort())
+      // With a reason, so that no error with its stack is made for each request that waited.
+      else this.#response.once('close', () => controller.abort('closed'))
       this.#closed = controller.signal
     }
     return this.#closed
