@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { Resolver } from 'node:dns/promises'
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { directoryFollower, type Follower, follower } from '@seamark/conformance'
+import { directoryFollower, type Follower, follower, itemFollower } from '@seamark/conformance'
 import {
   catalog,
   type Engine,
@@ -481,6 +481,12 @@ engineTests('consul', () => {
     await expect(without.register(an(key, 'i1'))).rejects.toMatchObject(denied)
     const watch = without.watch([key], new AbortController().signal)[Symbol.asyncIterator]()
     await expect(watch.next()).rejects.toMatchObject(denied)
+    const small = { type: 'put', key: 'a', value: new Uint8Array(1) } as const
+    const large = { ...small, value: new Uint8Array(500_000) }
+    for (const operation of [small, large])
+      await expect(without.write([operation])).rejects.toMatchObject(denied)
+    const items = without.watchItems('', new AbortController().signal)[Symbol.asyncIterator]()
+    await expect(items.next()).rejects.toMatchObject(denied)
 
     const { prefix } = world(guarded)
     const base = `127.0.0.1:${guarded.port}/${prefix}`
@@ -512,5 +518,8 @@ engineTests('consul', () => {
     )
     await claim![Symbol.asyncDispose]()
     expect(await engine.release(lease.token)).toBeDefined()
+    for (const operation of [small, large]) expect(await engine.write([operation])).toBeGreaterThan(0)
+    await using kept = itemFollower(engine, '')
+    await kept.until('the item', () => kept.items.size === 1)
   }, 60_000)
 })
