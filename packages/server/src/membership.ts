@@ -28,7 +28,7 @@ export interface MembershipOptions {
   /** Unique among the servers over one engine, and the same after a restart. */
   readonly name: string
   /** Where this server is reached. */
-  readonly place: Pick<InstanceInput, 'address' | 'port' | 'version'>
+  readonly place: Pick<InstanceInput, 'address' | 'port' | 'version' | 'metadata'>
 }
 
 /**

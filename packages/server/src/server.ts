@@ -19,7 +19,9 @@ import { Census } from './census.ts'
 import { type Checker, checker } from './checks/checker.ts'
 import { claims } from './claims.ts'
 import { ConsulFace } from './consul/face.ts'
+import type { ConsulNames } from './consul/names.ts'
 import { type ConsulOptions, consulSettings } from './consul/options.ts'
+import { advertised } from './consul/place.ts'
 import type { Context, Routes } from './context.ts'
 import { docs } from './docs.ts'
 import { errorHeaders, errorJson, refuseConnection, seamarkError } from './error-answer.ts'
@@ -93,6 +95,8 @@ export interface Server extends AsyncDisposable {
   readonly epoch: string
   /** All that is registered, as the server shows it. */
   readonly catalog: Catalog
+  /** What Consul's names say beyond the catalog: for the DNS face. */
+  readonly consul: ConsulNames
   /**
    * Drains: it is not ready any more, accepts no connection, ends watches and waits, lets requests in flight finish for
    * at most `bounds.drainTimeout`, and closes.
@@ -199,7 +203,7 @@ export async function server(options: ServerOptions): Promise<Server> {
       clock,
       notify: hub.notify,
       name: options.name ?? `${hostname()}:${bound}`,
-      place: { address, port: bound, version },
+      place: { address: advertised(address), port: bound, version, metadata: face.metadata },
     })
   face.keep(membership, hub.notify)
   checks = checker({ engine, catalog: replica, clock, notify: hub.notify, share: membership, ...checkPolicy })
@@ -239,6 +243,7 @@ export async function server(options: ServerOptions): Promise<Server> {
       return watchers.epoch
     },
     catalog: replica,
+    consul: face.names,
     close,
     [Symbol.asyncDispose]: close,
   }

@@ -131,7 +131,7 @@ export const catalog: Endpoints = (context) => {
       answer: (ask) =>
         readAnswer(context, ask, {
           topics: [],
-          look: () => ({ index: 1, value: [] }),
+          look: () => ({ index: 1, value: null }),
           print: (value) => value,
         }),
     },

@@ -3,7 +3,9 @@ import type { FastifyPluginCallback, FastifyReply, FastifyRequest } from 'fastif
 import type { Share } from '../checks/checker.ts'
 import type { Context } from '../context.ts'
 import { warmed } from '../warmed.ts'
+import { agent } from './agent.ts'
 import { agentCheck } from './agent-check.ts'
+import { agentHealth } from './agent-health.ts'
 import { agentService } from './agent-service.ts'
 import { type ConsulAnswer, errorAnswer, textAnswer } from './answer.ts'
 import { Ask } from './ask.ts'
@@ -11,22 +13,44 @@ import { catalog } from './catalog.ts'
 import { catalogRegister } from './catalog-register.ts'
 import type { ConsulContext } from './context.ts'
 import type { Endpoint, Endpoints } from './endpoint.ts'
+import { event } from './event.ts'
 import { health } from './health.ts'
 import { Keeper } from './keeper.ts'
+import { type ConsulNames, names } from './names.ts'
+import { nodeIdKey, nodeNameKey } from './nodes.ts'
 import type { ConsulSettings } from './options.ts'
 import { advertised } from './place.ts'
+import { telling } from './reads.ts'
 import { status } from './status.ts'
 import { Topics } from './topics.ts'
+import { Side } from './txn/side.ts'
+import { unused } from './unused.ts'
 import { View } from './view.ts'
 import { Writer } from './writer.ts'
 
 /** Everything below `/v1`. */
-const families: readonly Endpoints[] = [status, agentService, agentCheck, catalog, catalogRegister, health]
+const families: readonly Endpoints[] = [
+  status,
+  agent,
+  agentService,
+  agentCheck,
+  agentHealth,
+  (context) => catalog(context).map(telling),
+  catalogRegister,
+  (context) => health(context).map(telling),
+  event,
+  unused,
+]
 
 /** Consul's HTTP API over the same registry. */
 export class ConsulFace implements AsyncDisposable {
   readonly #topics: Topics
   readonly #context: ConsulContext
+  readonly #side: Side
+  /** For the DNS face. */
+  readonly names: ConsulNames
+  /** What the server says of itself to the other servers. */
+  readonly metadata: Readonly<Record<string, string>>
   #warm = false
   #keeper: Keeper | undefined
   #closed = false
@@ -49,6 +73,9 @@ export class ConsulFace implements AsyncDisposable {
       itemsVisible: server.itemsVisible,
     }
     this.#context = Object.assign(context, { writer: new Writer(context) })
+    this.#side = new Side(this.#context)
+    this.names = names(this.#context, this.#side.queries)
+    this.metadata = { ...meta, [nodeNameKey]: name, [nodeIdKey]: id }
   }
 
   /** Where the server listens. */
@@ -87,18 +114,22 @@ export class ConsulFace implements AsyncDisposable {
     const nothing = (_request: FastifyRequest, reply: FastifyReply) =>
       send(reply, textAnswer('', 404), this.#context)
     app.all('/v1/*', { schema: { hide: true } }, nothing)
-    for (const family of families)
-      for (const endpoint of family(this.#context)) {
-        const url = endpoint.path.endsWith('/') ? `${endpoint.path}*` : endpoint.path
-        const options = {
-          schema: { hide: true },
-          ...(endpoint.bodyBytes !== undefined && { bodyLimit: endpoint.bodyBytes }),
-        }
-        app.all(url, options, async (request, reply) => {
-          send(reply, await this.#answer(endpoint, request, reply), this.#context)
-          return reply
-        })
-      }
+    const endpoints = [...families.flatMap((family) => family(this.#context)), ...this.#side.endpoints()]
+    const paths = new Set(endpoints.map(({ path }) => path))
+    for (const endpoint of endpoints) {
+      const { path, bodyBytes } = endpoint
+      const options = { schema: { hide: true }, ...(bodyBytes !== undefined && { bodyLimit: bodyBytes }) }
+      app.all(path.endsWith('/') ? `${path}*` : path, options, async (request, reply) => {
+        send(reply, await this.#answer(endpoint, request, reply), this.#context)
+        return reply
+      })
+      // As Go's: a path that something is only below leads there.
+      const above = path.replace(/\/$/, '')
+      if (!paths.has(above))
+        app.all(above, { schema: { hide: true } }, (_request, reply) =>
+          send(reply, moved(path), this.#context),
+        )
+    }
     done()
   }
 
@@ -111,6 +142,7 @@ export class ConsulFace implements AsyncDisposable {
     this.#closed = true
     this.#topics.close()
     await this.#keeper?.close()
+    await this.#side[Symbol.asyncDispose]()
     this.#context.view.close()
   }
 
@@ -130,6 +162,14 @@ export class ConsulFace implements AsyncDisposable {
       return textAnswer('A web page of another origin may not change what is registered here.', 403)
     const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0)
     return endpoint.answer(new Ask(path, body, request.raw, reply.raw))
+  }
+}
+
+function moved(path: string): ConsulAnswer {
+  return {
+    status: 301,
+    headers: { 'Content-Type': 'text/html; charset=utf-8', Location: path },
+    body: `<a href="${path}">Moved Permanently</a>.\n\n`,
   }
 }
 

@@ -2,10 +2,13 @@ import { type ConsulAnswer, ConsulError, jsonAnswer } from './answer.ts'
 import type { Ask, Question } from './ask.ts'
 import { blocking, readHeaders, reading, type Seen } from './blocking.ts'
 import type { ConsulContext } from './context.ts'
+import type { Endpoint } from './endpoint.ts'
 import type { ConsulNode } from './node.ts'
 
 /** Which topics a read waits for, how it looks, and what it prints of what it saw. */
 export interface Read<T> {
+  /** Whether Consul says how consistent it is. Default true. */
+  readonly saysConsistency?: boolean
   readonly topics: readonly string[]
   readonly look: () => Seen<T>
   readonly print: (value: T) => unknown
@@ -15,7 +18,32 @@ export interface Read<T> {
 export async function readAnswer<T>(context: ConsulContext, ask: Ask, read: Read<T>): Promise<ConsulAnswer> {
   const how = reading(context, ask)
   const { index, value } = await blocking(context, ask, how, read.topics, read.look)
-  return jsonAnswer(ask, read.print(value), readHeaders(context, how, index))
+  const { [consistencyHeader]: consistency, ...headers } = readHeaders(context, how, index)
+  const all = read.saysConsistency === false ? headers : { ...headers, [consistencyHeader]: consistency! }
+  return jsonAnswer(ask, read.print(value), all)
+}
+
+const consistencyHeader = 'X-Consul-Effective-Consistency'
+
+/** Endpoints whose failures tell, as Consul's do, that nobody was asked. */
+export function telling(endpoint: Endpoint): Endpoint {
+  return {
+    ...endpoint,
+    async answer(ask) {
+      try {
+        return await endpoint.answer(ask)
+      } catch (error) {
+        if (error instanceof ConsulError && error.status === 500)
+          throw new ConsulError(500, error.message, {
+            ...error.headers,
+            'X-Consul-Index': '1',
+            'X-Consul-Knownleader': 'false',
+            'X-Consul-Lastcontact': '0',
+          })
+        throw error
+      }
+    },
+  }
 }
 
 /**

@@ -16,6 +16,7 @@ export class Records {
   readonly #byNode = new Map<string, Map<string, InstanceKey>>()
   readonly #byCheck = new Map<string, Map<string, InstanceKey>>()
   readonly #generations = new Map<string, number>()
+  #changes = 0
   readonly #listeners = new Set<(changes: readonly RecordChange[]) => void>()
 
   constructor(items: Items) {
@@ -55,6 +56,11 @@ export class Records {
   /** All records there are. */
   all(): IterableIterator<{ readonly key: InstanceKey; readonly record: ConsulRecord }> {
     return this.#known.values()
+  }
+
+  /** Another number after each change of any record. */
+  get changes(): number {
+    return this.#changes
   }
 
   /** Another number after each change of a record of this service. */
@@ -97,6 +103,7 @@ export class Records {
 
   #grow(key: InstanceKey): void {
     const service = serviceId(key)
+    this.#changes++
     this.#generations.set(service, (this.#generations.get(service) ?? 0) + 1)
   }
 }
