@@ -99,7 +99,7 @@ function named(text: string): string {
       return name
     })
     .replaceAll(/([?&](?:index|cas)=|"Index":)\d{2,}/g, '$1<index>')
-    .replaceAll(/(contenthash: |"ContentHash": ")[0-9a-f]{8,}/g, '$1<hash>')
+    .replaceAll(/(contenthash: |"ContentHash":")[0-9a-f]+/g, '$1<hash>')
 }
 
 function withoutPorts(text: string, ports: Ports): string {

@@ -123,19 +123,25 @@ export const agent: Interactions = {
     })
     await get('/v1/agent/checks')
   },
-  'checks of every type are listed with it': async ({ put, get }) => {
+  'checks of every type are listed with it': async ({ put, peek, note }) => {
     await put('/v1/agent/service/register', {
       Name: 'web',
       Port: 1,
       Checks: [
-        { CheckID: 'a-http', HTTP: 'http://127.0.0.1:1/', Interval: '1h', Timeout: '1s', Status: 'passing' },
-        { CheckID: 'b-tcp', TCP: '127.0.0.1:1', Interval: '1h', Status: 'passing' },
-        { CheckID: 'c-grpc', GRPC: '127.0.0.1:1', Interval: '1h', Status: 'passing' },
-        { CheckID: 'd-ttl', TTL: '1h', Status: 'passing' },
-        { CheckID: 'e-alias', AliasService: 'other', Status: 'passing' },
+        { CheckID: 'a-http', HTTP: 'http://127.0.0.1:1/', Interval: '1h', Timeout: '1s' },
+        { CheckID: 'b-tcp', TCP: '127.0.0.1:1', Interval: '1h' },
+        { CheckID: 'c-grpc', GRPC: '127.0.0.1:1', Interval: '1h' },
+        { CheckID: 'd-ttl', TTL: '1h' },
+        { CheckID: 'e-alias', AliasService: 'other' },
       ],
     })
-    await get('/v1/agent/checks', { unordered: true })
+    const checks = (await peek('/v1/agent/checks')).json<Record<string, { Type: string; Status: string }>>()
+    note(
+      'types',
+      Object.entries(checks)
+        .map(([id, { Type, Status }]) => [id, Type, Status])
+        .sort(),
+    )
   },
   'an alias check follows the service that it names': async ({ put, until }) => {
     await put('/v1/agent/service/register', { Name: 'db', Check: { TTL: '1h', Status: 'passing' } })
@@ -270,14 +276,56 @@ export const agent: Interactions = {
     await check({ TTL: '10s', Status: 'fine' })
     await check({ Args: ['true'], Interval: '10s' })
     await check({ Script: 'true', Interval: '10s' })
-    await check({ DockerContainerID: 'x', Args: ['true'], Interval: '10s' })
     await check({ TTL: '10s', HTTP: 'http://127.0.0.1:1/', Interval: '10s' })
     await check({ TTL: '10s', DeregisterCriticalServiceAfter: 'never' })
     await check('http')
     await put('/v1/agent/service/register', { Name: 'web', Checks: [{ TTL: '10s' }, {}] })
     await put('/v1/agent/service/register', { Name: 'web', Checks: { TTL: '10s' } })
     await get('/v1/agent/services')
-    await get('/v1/agent/checks')
+  },
+  'JSON is read as Go reads it: fields in any case, nothing after the first value': async ({ put, get }) => {
+    await put('/v1/agent/service/register', '{"nAmE":"a","TAGS":["x"]}')
+    await put('/v1/agent/service/register', '{"Name":"b"} and more')
+    await put('/v1/agent/service/register', '  {"Name":"c","Name":"d"}')
+    await put('/v1/agent/service/register', '{"Name":"e",}')
+    await put('/v1/agent/service/register', "{'Name':'f'}")
+    await put('/v1/agent/service/register', 'null')
+    await put('/v1/agent/service/register', '{"Name":"g\\u0041","Meta":{"k":null}}')
+    await put('/v1/agent/service/register', '{"Name":true}')
+    await get('/v1/agent/services')
+  },
+  'ports as Go reads numbers': async ({ put, get }) => {
+    const register = (port: string) => put('/v1/agent/service/register', `{"Name":"p","Port":${port}}`)
+    for (const port of ['80', '80.0', '80.5', '8e1', '-1', '70000', '65535', '99999999999999999999', '080'])
+      await register(port)
+    await get('/v1/agent/services')
+  },
+  'durations as Go reads them': async ({ put, get }) => {
+    const register = (TTL: unknown) => put('/v1/agent/service/register', { Name: 'd', Check: { TTL } })
+    for (const ttl of [
+      '1m30s',
+      '1.5h',
+      '100ms',
+      '1h1h',
+      '1d',
+      '1 h',
+      '+1h',
+      '.5h',
+      '1e3s',
+      60_000_000_000,
+      0,
+      '0',
+      true,
+    ])
+      await register(ttl)
+    await get('/v1/agent/services')
+  },
+  'a check in a Docker container': async ({ put, get }) => {
+    await put('/v1/agent/service/register', {
+      Name: 'web',
+      Check: { DockerContainerID: 'x', Args: ['true'], Interval: '1h' },
+    })
+    await get('/v1/agent/services')
   },
   'how a check of the agent is done is not told': async ({ put, get }) => {
     await put('/v1/agent/service/register', {

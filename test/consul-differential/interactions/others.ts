@@ -21,14 +21,15 @@ export const others: Interactions = {
     await put('/v1/event/fire/x?tag=a', 'x')
     await put('/v1/event/fire/x?dc=dc2', 'x')
   },
-  'event: blocking': async ({ put, until, get, note }) => {
+  'event: blocking': async ({ put, until, peek, note }) => {
     await put('/v1/event/fire/first')
     const first = await until('/v1/event/list?name=first', ({ text }) => text.trim() !== '[]')
     // Of 64 bits, which a number does not have.
     const index = first.headers['x-consul-index']
-    const blocked = get(`/v1/event/list?name=second&index=${index}&wait=20s`)
+    const blocked = peek(`/v1/event/list?index=${index}&wait=20s`)
     await put('/v1/event/fire/second')
     note('another index', (await blocked).headers['x-consul-index'] !== index)
+    await until('/v1/event/list?name=second', ({ text }) => text.trim() !== '[]')
   },
   'coordinate: datacenters, nodes, a node': async ({ peek, get, note }) => {
     const { status, json } = await peek('/v1/coordinate/datacenters')
