@@ -4,7 +4,7 @@ import { type Engine, type Item, instance, limits, type Notice, type WriteOperat
 import { Etcd3 } from 'etcd3'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { engineTests } from '../../../test/servers/engine-tests.ts'
-import { type EtcdServer, etcdServer } from '../../../test/servers/etcd.ts'
+import { type EtcdServer, etcdCluster, etcdServer } from '../../../test/servers/etcd.ts'
 import { type Line, line } from '../../../test/servers/line.ts'
 import { etcd } from './etcd.ts'
 
@@ -200,6 +200,41 @@ engineTests('etcd', () => {
       await vi.waitFor(() => far.write([put('a')]), { timeout: 20_000, interval: 50 })
     })
   })
+
+  it('a cluster whose leader is killed makes every write once, or says that it may not have', async () => {
+    await using cluster = await etcdCluster()
+    await using many = await etcd(cluster.url)
+    const acknowledged = new Map<string, number>()
+    const unsure = new Set<string>()
+    let over = false
+    const writers = Array.from({ length: 6 }, async (_, writer) => {
+      for (let n = 0; !over; n++) {
+        const key = `${writer}/${n}`
+        try {
+          acknowledged.set(key, (await many.write([put(key), put(`last/${writer}`, key)]))!)
+        } catch (error) {
+          expect(error).toMatchObject(away)
+          unsure.add(key)
+        }
+      }
+    })
+    for (let round = 0; round < 2; round++) {
+      const { size } = acknowledged
+      const leader = await cluster.leader()
+      await leader.kill()
+      await vi.waitUntil(() => acknowledged.size > size + 50, { timeout: 40_000 })
+      await leader.start()
+    }
+    over = true
+    await Promise.all(writers)
+    const client = new Etcd3({ hosts: `127.0.0.1:${cluster.members[0]!.port}` })
+    const { kvs } = await client.getAll().prefix('/seamark/items/').exec()
+    client.close()
+    const kept = new Map(kvs.map((kv) => [kv.key.toString().slice('/seamark/items/'.length), kv]))
+    for (const [key, revision] of acknowledged)
+      expect(kept.get(key)).toMatchObject({ version: '1', mod_revision: String(revision) })
+    for (const key of unsure) expect(kept.get(key)?.version ?? '1').toBe('1')
+  }, 120_000)
 
   describe('large items', () => {
     const large = randomBytes(limits.writeBytes)
