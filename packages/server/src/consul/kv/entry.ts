@@ -1,4 +1,5 @@
 import type { Item, Items, Revision } from '@seamark/core'
+import { indexAt } from './index-at.ts'
 import { unsignedJson } from './unsigned.ts'
 
 /** What is kept under a key. */
@@ -84,7 +85,7 @@ export function entryJson(entry: Entry, revision: Revision = 0, withValue = true
     Flags: unsignedJson(flags),
     Value: withValue && bytes.length > 0 ? bytes.toString('base64') : null,
     ...(session !== '' && { Session: session }),
-    CreateIndex: created === 0 ? revision : created,
-    ModifyIndex: modified === 0 ? revision : modified,
+    CreateIndex: indexAt(created === 0 ? revision : created),
+    ModifyIndex: indexAt(modified === 0 ? revision : modified),
   }
 }

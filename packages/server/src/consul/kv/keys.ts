@@ -1,7 +1,8 @@
-import type { Items, ItemsUpdate, Revision } from '@seamark/core'
+import type { Items, ItemsUpdate } from '@seamark/core'
 import type { Topics } from '../topics.ts'
 import { type Entry, entriesUnder, entryOf, entryPrefix } from './entry.ts'
 import { Graveyard } from './graveyard.ts'
+import { indexAt } from './index-at.ts'
 
 /** What a request waits for that watches this key. */
 export function keyTopic(key: string): string {
@@ -45,15 +46,15 @@ export class Keys implements Disposable {
   }
 
   /** From which on a change of the key is news. */
-  index(key: string): Revision {
-    return this.get(key)?.modified ?? Math.max(1, this.#graveyard.of(key))
+  index(key: string): number {
+    return indexAt(this.get(key)?.modified ?? this.#graveyard.of(key))
   }
 
   /** From which on a change under the prefix is news. */
-  indexOf(prefix: string, entries: readonly Entry[]): Revision {
-    let highest = 1
+  indexOf(prefix: string, entries: readonly Entry[]): number {
+    let highest = 0
     for (const { modified } of entries) highest = Math.max(highest, modified)
-    return this.#graveyard.under(prefix, highest)
+    return indexAt(this.#graveyard.under(prefix, highest))
   }
 
   /** The keys whose locks the session holds. */

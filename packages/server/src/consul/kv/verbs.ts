@@ -3,6 +3,7 @@ import { quote } from '../filter/quote.ts'
 import { liveSession } from '../session/session-item.ts'
 import { type Draft, lockDelayPrefix, sessionPrefix } from './draft.ts'
 import { type Entry, sameEntry } from './entry.ts'
+import { indexAt } from './index-at.ts'
 
 /** What a client says of a key. */
 export interface Wanted {
@@ -24,7 +25,7 @@ export function set(draft: Draft, { key, value, flags }: Wanted): true {
 /** `false`: the key was changed since; 0 stands for a key that is not there. */
 export function cas(draft: Draft, wanted: Wanted): boolean {
   const before = draft.entry(wanted.key)
-  if (wanted.index !== BigInt(before?.modified ?? 0) || isPending(before)) return false
+  if (before === undefined ? wanted.index !== 0n : !isAt(before, wanted.index)) return false
   return set(draft, wanted)
 }
 
@@ -57,7 +58,7 @@ export function isDelayed(draft: Draft, key: string): boolean {
 export function removeCas(draft: Draft, { key, index }: Wanted): boolean {
   const before = draft.entry(key)
   if (before === undefined) return true
-  if (isPending(before) || index !== BigInt(before.modified)) return false
+  if (!isAt(before, index)) return false
   draft.remove(key)
   return true
 }
@@ -87,9 +88,9 @@ function codePoint(character: string): string {
   return character.codePointAt(0)!.toString(16).toUpperCase().padStart(4, '0')
 }
 
-/** Whether it was written by the same transaction, whose revision is not known yet. */
-function isPending(entry: Entry | undefined): boolean {
-  return entry !== undefined && entry.modified === 0
+/** What the same transaction wrote is at no index that is known yet. */
+export function isAt({ modified }: Entry, index: bigint): boolean {
+  return modified !== 0 && index === BigInt(indexAt(modified))
 }
 
 function write(draft: Draft, wanted: Omit<Entry, 'created' | 'modified'>): void {

@@ -1,4 +1,4 @@
-import type { Entry, Item, Items, ItemsUpdate, Revision, WriteOperation } from '@seamark/core'
+import type { Entry, Item, Items, ItemsUpdate, WriteOperation } from '@seamark/core'
 import { ConsulError } from '../answer.ts'
 import type { ConsulContext } from '../context.ts'
 import { quote } from '../filter/quote.ts'
@@ -6,6 +6,7 @@ import { goDuration } from '../go-duration.ts'
 import { attempt } from '../kv/attempt.ts'
 import { sessionPrefix } from '../kv/draft.ts'
 import { Graveyard } from '../kv/graveyard.ts'
+import { indexAt } from '../kv/index-at.ts'
 import { uuidProblem } from '../kv/verbs.ts'
 import type { ConsulService } from '../service.ts'
 import { liveSession } from '../session/session-item.ts'
@@ -81,15 +82,15 @@ export class Queries implements Disposable {
   }
 
   /** From which on a change of any query is news. */
-  get index(): Revision {
-    let highest = 1
+  get index(): number {
+    let highest = 0
     for (const { item } of this.list()) highest = Math.max(highest, item.modifiedRevision)
-    return this.#graveyard.under('', highest)
+    return indexAt(this.#graveyard.under('', highest))
   }
 
   /** From which on a change of this query is news. */
-  indexOf(id: string): Revision {
-    return this.get(id)?.item.modifiedRevision ?? Math.max(1, this.#graveyard.of(id))
+  indexOf(id: string): number {
+    return indexAt(this.get(id)?.item.modifiedRevision ?? this.#graveyard.of(id))
   }
 
   /**

@@ -6,6 +6,7 @@ import type { ConsulContext } from '../context.ts'
 import type { Endpoint } from '../endpoint.ts'
 import { quote } from '../filter/quote.ts'
 import { checkJson, nodeJson, serviceJson } from '../json.ts'
+import { indexAt } from '../kv/index-at.ts'
 import { uuidProblem } from '../kv/verbs.ts'
 import type { ConsulService } from '../service.ts'
 import { checkDefinition, decodeDefinition } from './definition.ts'
@@ -151,6 +152,6 @@ function limitOf(ask: Ask): number {
 /** As Consul prints it. */
 function queryJson({ item, definition }: Query): Record<string, unknown> {
   const { ID, Name, Session, Token, Template, Service, DNS } = definition
-  const { createdRevision: CreateIndex, modifiedRevision: ModifyIndex } = item
+  const [CreateIndex, ModifyIndex] = [indexAt(item.createdRevision), indexAt(item.modifiedRevision)]
   return { ID, Name, Session, Token, Template, Service, DNS, CreateIndex, ModifyIndex }
 }

@@ -1,4 +1,5 @@
 import type { Item } from '@seamark/core'
+import { indexAt } from '../kv/index-at.ts'
 
 /** A session as Consul prints it, but for its indexes, which are the item's. */
 export interface Session {
@@ -79,7 +80,7 @@ export function sessionJson(item: Item, session: Session): Record<string, unknow
     NodeChecks,
     ServiceChecks,
     ...(Checks && { Checks }),
-    CreateIndex: item.createdRevision,
-    ModifyIndex: item.modifiedRevision,
+    CreateIndex: indexAt(item.createdRevision),
+    ModifyIndex: indexAt(item.modifiedRevision),
   }
 }

@@ -17,6 +17,7 @@ import { attempt } from '../kv/attempt.ts'
 import { lockDelayPrefix, sessionPrefix } from '../kv/draft.ts'
 import { encodeEntry, entryPrefix } from '../kv/entry.ts'
 import { Graveyard } from '../kv/graveyard.ts'
+import { indexAt } from '../kv/index-at.ts'
 import type { Keys } from '../kv/keys.ts'
 import { checksGone } from './session-checks.ts'
 import {
@@ -139,15 +140,15 @@ export class Sessions implements AsyncDisposable {
   }
 
   /** From which on a change of any session is news. */
-  get index(): Revision {
-    let highest = 1
+  get index(): number {
+    let highest = 0
     for (const { item } of this.list()) highest = Math.max(highest, item.modifiedRevision)
-    return this.#graveyard.under('', highest)
+    return indexAt(this.#graveyard.under('', highest))
   }
 
   /** From which on a change of this session is news. */
-  indexOf(id: string): Revision {
-    return this.get(id)?.item.modifiedRevision ?? Math.max(1, this.#graveyard.of(id))
+  indexOf(id: string): number {
+    return indexAt(this.get(id)?.item.modifiedRevision ?? this.#graveyard.of(id))
   }
 
   /** Throws in Consul's words when the node or a check is not there, or a check is critical. */

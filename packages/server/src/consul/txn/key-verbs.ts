@@ -2,7 +2,8 @@ import { ConsulError } from '../answer.ts'
 import { quote } from '../filter/quote.ts'
 import type { Draft } from '../kv/draft.ts'
 import type { Entry } from '../kv/entry.ts'
-import { cas, isDelayed, lock, removeCas, removeTree, set, unlock, type Wanted } from '../kv/verbs.ts'
+import { indexAt } from '../kv/index-at.ts'
+import { cas, isAt, isDelayed, lock, removeCas, removeTree, set, unlock, type Wanted } from '../kv/verbs.ts'
 
 /** What an operation shows of a key. */
 export interface Shown {
@@ -52,9 +53,9 @@ export const keyVerbs: ReadonlyMap<string, KeyVerb> = new Map<string, KeyVerb>([
     'check-index',
     reading((draft, { key, index }) => {
       const entry = present(draft, key, `failed to check index, key ${quote(key)} doesn't exist`)
-      if (BigInt(entry.modified) === index) return [entry]
+      if (isAt(entry, index)) return [entry]
       throw failed(
-        `failed index check for key ${quote(key)}, current modify index ${entry.modified} != ${index}`,
+        `failed index check for key ${quote(key)}, current modify index ${indexAt(entry.modified)} != ${index}`,
       )
     }),
   ],
