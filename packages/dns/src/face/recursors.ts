@@ -29,7 +29,8 @@ export interface RecursorOptions {
 export class Recursors implements Asker, Disposable {
   readonly #addresses: readonly ResolverAddress[]
   readonly #options: RecursorOptions
-  readonly #closing = new AbortController()
+  readonly #exchanges = new Set<AbortController>()
+  #closed = false
   #asking = 0
 
   constructor(addresses: readonly ResolverAddress[], options: RecursorOptions) {
@@ -45,7 +46,7 @@ export class Recursors implements Asker, Disposable {
       message.writeUInt16BE(randomInt(0x1_0000))
       for (const address of this.#addresses) {
         const answer = await this.#exchange(address, message, end, transport)
-        if (answer !== undefined || this.#closing.signal.aborted) return answer
+        if (answer !== undefined || this.#closed) return answer
       }
       return undefined
     } finally {
@@ -70,7 +71,8 @@ export class Recursors implements Asker, Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.#closing.abort()
+    this.#closed = true
+    for (const stop of this.#exchanges) stop.abort()
   }
 
   async #exchange(
@@ -80,19 +82,18 @@ export class Recursors implements Asker, Disposable {
     transport: Transport,
   ): Promise<Buffer | undefined> {
     const { clock, timeout } = this.#options
+    if (this.#closed) return undefined
     const stop = new AbortController()
-    const abort = () => stop.abort()
-    const timer = clock.after(timeout, abort)
-    this.#closing.signal.addEventListener('abort', abort, { once: true })
+    const timer = clock.after(timeout, () => stop.abort())
+    this.#exchanges.add(stop)
     const read = (bytes: Buffer) => (isAnswer(query, bytes, end) ? Buffer.from(bytes) : undefined)
     try {
-      this.#closing.signal.throwIfAborted()
       return await exchangeBytes(address, query, read, transport, stop.signal)
     } catch {
       return undefined
     } finally {
       timer.cancel()
-      this.#closing.signal.removeEventListener('abort', abort)
+      this.#exchanges.delete(stop)
     }
   }
 }
