@@ -11,7 +11,17 @@ import { figureLine, reached } from './figure.js'
 
 /** @import { Figure } from './figure.js' */
 
-const names = ['lookup', 'registrations', 'renewals', 'find', 'propagation', 'memory', 'start-up', 'engines']
+const names = [
+  'lookup',
+  'registrations',
+  'renewals',
+  'find',
+  'propagation',
+  'blocking',
+  'memory',
+  'start-up',
+  'engines',
+]
 const results = fileURLToPath(new URL('results/latest.json', import.meta.url))
 const minute = 60_000
 

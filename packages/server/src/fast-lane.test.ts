@@ -5,6 +5,7 @@ import fc from 'fast-check'
 import { pino } from 'pino'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { condition } from '../test/condition.ts'
+import { serving } from '../test/serving.ts'
 import { answer } from './answer.ts'
 import { AnswerCache } from './answer-cache.ts'
 import { defaultBounds } from './bounds.ts'
@@ -145,7 +146,7 @@ class Client {
   }
 
   async answered(count: number): Promise<void> {
-    await condition(() => this.socket.destroyed || (this.answers >= count && this.#isWhole()))
+    await condition(() => count === 0 || this.socket.destroyed || (this.answers >= count && this.#isWhole()))
   }
 
   /** Says that nothing more comes, and waits for the rest. */
@@ -471,7 +472,7 @@ describe('a connection', () => {
 
   it('lives on while the lane answers, and ends when it idles', async () => {
     const one = await contestant('fast', {
-      keepAliveTimeout: 300,
+      keepAliveTimeout: 2_000,
       headersTimeout: 100,
       requestTimeout: 200,
       connectionsCheckingInterval: 20,
@@ -498,26 +499,27 @@ describe('a connection', () => {
     }
   })
 
-  it('that asks nothing, or only half, is told so after a while, as by node:http', async () => {
-    const timeouts = { headersTimeout: 50, requestTimeout: 50, connectionsCheckingInterval: 10 }
+  it.each([
+    ['nothing', []],
+    ['half', ['GET /kept HTTP/1.1\r\n']],
+    ['half, after something whole', [first, 'GET /kept HTTP/1.1\r\n']],
+  ])('that asks %s is told so after a while, as by node:http', async (_name, pieces) => {
+    const timeouts = { headersTimeout: 1_000, requestTimeout: 1_000, connectionsCheckingInterval: 20 }
     const both = [await contestant('fast', timeouts), await contestant('slow', timeouts)]
     try {
-      for (const pieces of [[], ['GET /kept HTTP/1.1\r\n'], [first, 'GET /kept HTTP/1.1\r\n']]) {
-        const [one, other] = await Promise.all(
-          both.map(async ({ port }) => {
-            const client = new Client(port)
-            let answered = 0
-            for (const piece of pieces) {
-              client.send(piece)
-              if (piece === first) await client.answered(++answered)
-            }
-            if (!client.socket.closed) await once(client.socket, 'close')
-            return client.text
-          }),
-        )
-        expect(one).toContain('took too long')
-        expect(one).toBe(other)
-      }
+      const [one, other] = await Promise.all(
+        both.map(async ({ port }) => {
+          const client = new Client(port)
+          for (const [index, piece] of pieces.entries()) {
+            await client.answered(index)
+            client.send(piece)
+          }
+          if (!client.socket.closed) await once(client.socket, 'close')
+          return client.text
+        }),
+      )
+      expect(one).toContain('took too long')
+      expect(one).toBe(other)
     } finally {
       for (const one of both) await closed(one)
     }
@@ -566,6 +568,32 @@ describe('a connection', () => {
     await condition(() => fast.sockets.length === 0)
     expect(await same(get('/kept'))).toBe(0)
   })
+})
+
+describe('a server', () => {
+  it.each(['/api/v1/namespaces/default/services/api?health=passing', '/v1/health/service/api?passing'])(
+    'answers the same with it and without: %s',
+    async (path) => {
+      await using served = await serving()
+      await served.register('api', 'a', { tags: ['blue'] })
+      const client = new Client(served.server.port)
+      const texts: string[] = []
+      // Routed, then kept and answered by the lane; and so again after a change.
+      for (let count = 1; count <= 6; count++) {
+        if (count === 4) await served.register('api', 'b')
+        client.received = ''
+        client.send(get(path))
+        await client.answered(1)
+        texts.push(client.text)
+      }
+      await client.end()
+      expect(new Set(texts.slice(0, 3)).size).toBe(1)
+      expect(new Set(texts.slice(3)).size).toBe(1)
+      expect(texts[0]).toContain('"a"')
+      expect(texts[0]).not.toContain('"b"')
+      expect(texts[5]).toContain('"b"')
+    },
+  )
 })
 
 describe('fuzz', () => {
