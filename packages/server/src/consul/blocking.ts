@@ -85,13 +85,21 @@ export async function blocking<T>(
 
 /** What Consul says of a read in headers. */
 export function readHeaders(
+  context: ConsulContext,
+  how: Pick<Reading, 'consistency' | 'cached'>,
+  index?: Revision,
+): Record<string, string> {
+  return { 'X-Consul-Effective-Consistency': how.consistency, ...plainHeaders(context, how, index) }
+}
+
+/** The same where Consul does not say how consistent it is. */
+export function plainHeaders(
   { server, revision }: ConsulContext,
-  { consistency, cached }: Pick<Reading, 'consistency' | 'cached'>,
+  { cached }: Pick<Reading, 'cached'>,
   index: Revision = revision,
 ): Record<string, string> {
   const { staleSince } = server.catalog
   return {
-    'X-Consul-Effective-Consistency': consistency,
     'X-Consul-Index': String(Math.max(1, index)),
     'X-Consul-Knownleader': String(staleSince === undefined),
     'X-Consul-Lastcontact': String(

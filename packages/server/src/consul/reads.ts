@@ -1,6 +1,6 @@
 import { type ConsulAnswer, ConsulError, jsonAnswer } from './answer.ts'
 import type { Ask, Question } from './ask.ts'
-import { blocking, readHeaders, reading, type Seen } from './blocking.ts'
+import { blocking, plainHeaders, readHeaders, reading, type Seen } from './blocking.ts'
 import type { ConsulContext } from './context.ts'
 import type { Endpoint } from './endpoint.ts'
 import type { ConsulNode } from './node.ts'
@@ -18,12 +18,9 @@ export interface Read<T> {
 export async function readAnswer<T>(context: ConsulContext, ask: Ask, read: Read<T>): Promise<ConsulAnswer> {
   const how = reading(context, ask)
   const { index, value } = await blocking(context, ask, how, read.topics, read.look)
-  const { [consistencyHeader]: consistency, ...headers } = readHeaders(context, how, index)
-  const all = read.saysConsistency === false ? headers : { ...headers, [consistencyHeader]: consistency! }
-  return jsonAnswer(ask, read.print(value), all)
+  const headers = read.saysConsistency === false ? plainHeaders : readHeaders
+  return jsonAnswer(ask, read.print(value), headers(context, how, index))
 }
-
-const consistencyHeader = 'X-Consul-Effective-Consistency'
 
 /** Endpoints whose failures tell, as Consul's do, that nobody was asked. */
 export function telling(endpoint: Endpoint): Endpoint {

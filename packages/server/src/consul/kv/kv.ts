@@ -2,7 +2,7 @@ import { posix } from 'node:path'
 import { checkText } from '@seamark/core'
 import { type ConsulAnswer, ConsulError, jsonAnswer, textAnswer } from '../answer.ts'
 import type { Ask } from '../ask.ts'
-import { blocking, knownDatacenter, readHeaders, reading } from '../blocking.ts'
+import { blocking, knownDatacenter, plainHeaders, reading } from '../blocking.ts'
 import type { ConsulContext } from '../context.ts'
 import type { Endpoint } from '../endpoint.ts'
 import { attempt } from './attempt.ts'
@@ -72,7 +72,7 @@ async function read({ context, keys }: KeySpace, ask: Ask): Promise<ConsulAnswer
       return { index: keys.indexOf(key, entries), value: entries }
     },
   )
-  const headers = readHeaders(context, asked, index)
+  const headers = plainHeaders(context, asked, index)
   const [first] = value
   if (first === undefined) return textAnswer('', 404, headers)
   return ask.has('raw') && !all ? raw(first, headers) : entriesAnswer(ask, value, headers)
@@ -108,7 +108,7 @@ async function listKeys({ context, keys }: KeySpace, ask: Ask): Promise<ConsulAn
     const entries = keys.list(prefix)
     return { index: keys.indexOf(prefix, entries), value: entries }
   })
-  const headers = readHeaders(context, asked, index)
+  const headers = plainHeaders(context, asked, index)
   if (value.length === 0 && prefix !== '') return textAnswer('', 404, headers)
   return jsonAnswer(ask, cut(value, prefix, ask.get('separator')), headers)
 }

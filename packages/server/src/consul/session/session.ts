@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { type ConsulAnswer, ConsulError, jsonAnswer } from '../answer.ts'
 import type { Ask } from '../ask.ts'
-import { blocking, knownDatacenter, readHeaders, reading } from '../blocking.ts'
+import { blocking, knownDatacenter, plainHeaders, reading } from '../blocking.ts'
 import { anything, decoded, list, object, text } from '../body.ts'
 import type { ConsulContext } from '../context.ts'
 import type { Endpoint } from '../endpoint.ts'
@@ -60,7 +60,7 @@ export function session(context: ConsulContext, sessions: Sessions): readonly En
       index: sessions.indexOf(id),
       value: [sessions.get(id) ?? []].flat(),
     }))
-    return listAnswer(ask, value, readHeaders(context, asked, index))
+    return listAnswer(ask, value, plainHeaders(context, asked, index))
   }
 
   async function ofNode(ask: Ask): Promise<ConsulAnswer> {
@@ -83,7 +83,7 @@ export function session(context: ConsulContext, sessions: Sessions): readonly En
       index: sessions.index,
       value: sessions.list().filter(({ session }) => fits(session)),
     }))
-    return listAnswer(ask, value, readHeaders(context, asked, index))
+    return listAnswer(ask, value, plainHeaders(context, asked, index))
   }
 }
 

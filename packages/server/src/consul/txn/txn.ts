@@ -1,6 +1,6 @@
 import { type ConsulAnswer, ConsulError, jsonAnswer } from '../answer.ts'
 import type { Ask } from '../ask.ts'
-import { knownDatacenter, readHeaders, reading } from '../blocking.ts'
+import { knownDatacenter, plainHeaders, reading } from '../blocking.ts'
 import type { Endpoint } from '../endpoint.ts'
 import { quote } from '../filter/quote.ts'
 import { attempt } from '../kv/attempt.ts'
@@ -47,7 +47,7 @@ export function txn(space: KeySpace): readonly Endpoint[] {
 
   function readOnly(ask: Ask, all: readonly Operation[]): ConsulAnswer {
     const asked = reading(context, ask)
-    const { 'X-Consul-Index': _, ...headers } = readHeaders(context, asked)
+    const { 'X-Consul-Index': _, ...headers } = plainHeaders(context, asked)
     const outcome = run(space, new Draft(context.items), all)
     const knownLeader = headers['X-Consul-Knownleader'] === 'true'
     const lastContact = Number(headers['X-Consul-Lastcontact']) * 1e6
