@@ -1,5 +1,5 @@
 export { type Bounds, defaultBounds, requestLimits } from './bounds.ts'
 export type { ConsulNames, NamedNode } from './consul/names.ts'
-export type { ConsulOptions, ConsulOptions } from './consul/options.ts'
+export type { ConsulOptions } from './consul/options.ts'
 export { type Notices, notices } from './notices.ts'
 export { type Server, type ServerOptions, server } from './server.ts'

@@ -6,7 +6,7 @@ import { decoded, object, text } from './body.ts'
 import type { ConsulCheck } from './check.ts'
 import { ownCheck, statuses, translatedCheck, validateCheck } from './check-definition.ts'
 import type { Endpoint, Endpoints } from './endpoint.ts'
-import { filterFor } from './filter/filter.ts'
+import { type Filter, filterFor } from './filter/filter.ts'
 import { shapes } from './filter/shape.ts'
 import { agentCheckJson } from './json.ts'
 import { namespaceOf } from './reads.ts'
@@ -43,7 +43,7 @@ export const agentCheck: Endpoints = (context) => {
       path: '/v1/agent/checks',
       methods: ['GET'],
       answer(ask) {
-        const filter = filterFor(ask.get('filter'), shapes.check)
+        const filter = ownFilter(ask)
         const own = view.nodes.list().flatMap(({ server, checks }) => (server === undefined ? [] : checks))
         // Whether the agent is alive is for the others to say.
         const found: ConsulCheck[] = own.filter(({ id }) => id !== 'serfHealth')
@@ -133,6 +133,19 @@ export const agentCheck: Endpoints = (context) => {
       },
     },
   ]
+}
+
+/** Of what its checks are, Consul's agent says less when a filter asks for something else. */
+function ownFilter(ask: Ask): Filter {
+  try {
+    return filterFor(ask.get('filter'), shapes.check)
+  } catch (error) {
+    if (!(error instanceof ConsulError)) throw error
+    throw new ConsulError(
+      error.status,
+      error.message.replace(/^.*evaluator: (?=Selector|Invalid|Failed to c)/, ''),
+    )
+  }
 }
 
 function shown(taggedAddresses: object | undefined): object {

@@ -73,6 +73,7 @@ export const catalog: Endpoints = (context) => {
         const filter = filterFor(ask.get('filter'), shapes.node)
         const nodes = nodeFilter(ask)
         return readAnswer(context, ask, {
+          cacheable: false,
           topics: [listTopic('nodes')],
           look: () => view.nodesSeen(),
           print: (all) =>

@@ -111,8 +111,11 @@ export class ConsulFace implements AsyncDisposable {
     app.addHook('onRequest', async () => {
       if (!this.#warm) await this.#warmed()
     })
-    const nothing = (_request: FastifyRequest, reply: FastifyReply) =>
-      send(reply, textAnswer('', 404), this.#context)
+    const nothing = ({ raw: { url = '' } }: FastifyRequest, reply: FastifyReply) => {
+      const path = url.replace(/\?.*$/s, '')
+      const clean = path.replace(/\/{2,}/g, '/')
+      send(reply, clean === path ? textAnswer('', 404) : moved(clean), this.#context)
+    }
     app.all('/v1/*', { schema: { hide: true } }, nothing)
     const endpoints = [...families.flatMap((family) => family(this.#context)), ...this.#side.endpoints()]
     const paths = new Set(endpoints.map(({ path }) => path))

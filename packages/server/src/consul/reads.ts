@@ -9,6 +9,8 @@ import type { ConsulNode } from './node.ts'
 export interface Read<T> {
   /** Whether Consul says how consistent it is. Default true. */
   readonly saysConsistency?: boolean
+  /** Whether Consul's agents keep the answer where they are asked to. Default true. */
+  readonly cacheable?: boolean
   readonly topics: readonly string[]
   readonly look: () => Seen<T>
   readonly print: (value: T) => unknown
