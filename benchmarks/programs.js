@@ -9,6 +9,7 @@ import { endWithUs, withOpenFiles } from './worker.js'
  * A program as its users run it.
  * @typedef {object} Program
  * @property {string} url of its HTTP API
+ * @property {number} dnsPort of its DNS
  * @property {number} took milliseconds from its start until it answered
  * @property {() => Promise<void>} close
  */
@@ -22,11 +23,11 @@ const command = fileURLToPath(new URL('../packages/cli/bin/seamark.js', import.m
  * @returns {Promise<Program>}
  */
 export async function seamark(engine, { openFiles } = {}) {
-  const settings = ['--engine', engine, '--port', '0', '--json', '--log-level', 'error']
+  const settings = ['--engine', engine, '--port', '0', '--dns-port', '0', '--json', '--log-level', 'error']
   const line = withOpenFiles([process.execPath, command, 'server', ...settings], openFiles)
   const { stdout, took, close } = await start(line, { read: true })
-  const { url } = JSON.parse(stdout)
-  return { url, took, close }
+  const { url, dns } = JSON.parse(stdout)
+  return { url, dnsPort: dns.port, took, close }
 }
 
 /**
@@ -39,7 +40,7 @@ export async function seamark(engine, { openFiles } = {}) {
 export async function consulAgent(directory, { openFiles } = {}) {
   const consul = program('consul')
   if (consul === undefined) return undefined
-  const [http, server, serf] = await freePorts(3)
+  const [http, server, serf, dns = 0] = await freePorts(4)
   const settings = {
     bind_addr: '127.0.0.1',
     client_addr: '127.0.0.1',
@@ -48,7 +49,7 @@ export async function consulAgent(directory, { openFiles } = {}) {
     limits: { http_max_conns_per_client: 10_000 },
     // What Consul's documentation advises for production: a leader is found sooner.
     performance: { raft_multiplier: 1 },
-    ports: { http, server, serf_lan: serf, serf_wan: -1, dns: -1, grpc: -1 },
+    ports: { http, server, serf_lan: serf, serf_wan: -1, dns, grpc: -1 },
   }
   const role = ['-server', '-bootstrap-expect=1', `-data-dir=${directory}`]
   const begun = performance.now()
@@ -61,7 +62,8 @@ export async function consulAgent(directory, { openFiles } = {}) {
       (response) => (response.ok ? response.json() : []),
       () => [],
     )
-    if (Array.isArray(nodes) && nodes.length === 1) return { url, took: performance.now() - begun, close }
+    if (Array.isArray(nodes) && nodes.length === 1)
+      return { url, dnsPort: dns, took: performance.now() - begun, close }
     if (performance.now() - begun > 30_000) throw new Error('Consul did not become ready within 30 s.')
     await new Promise((resolve) => setTimeout(resolve, 50))
   }

@@ -13,6 +13,7 @@ import { figureLine, reached } from './figure.js'
 
 const names = [
   'lookup',
+  'dns',
   'registrations',
   'renewals',
   'find',
