@@ -21,7 +21,8 @@ export async function readAnswer<T>(context: ConsulContext, ask: Ask, read: Read
   const how = reading(context, ask)
   const { index, value } = await blocking(context, ask, how, read.topics, read.look)
   const headers = read.saysConsistency === false ? plainHeaders : readHeaders
-  return jsonAnswer(ask, read.print(value), headers(context, how, index))
+  const cached = how.cached && read.cacheable !== false
+  return jsonAnswer(ask, read.print(value), headers(context, { ...how, cached }, index))
 }
 
 /** Endpoints whose failures tell, as Consul's do, that nobody was asked. */
