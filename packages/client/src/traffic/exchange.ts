@@ -6,9 +6,9 @@ import { endpoint } from '../endpoint.ts'
 import { isNotConnected } from '../not-connected.ts'
 import { Attempt } from './attempt.ts'
 import type { Deadlines, Due, Place } from './deadlines.ts'
+import { readdressed, withHost } from './readdressed.ts'
 import { retryAfter } from './retry-after.ts'
 import type { Traffic, Wish } from './traffic.ts'
-import { withHost } from './with-host.ts'
 
 /** How all requests to a service are tried. */
 export interface ExchangeSetting {
@@ -232,7 +232,7 @@ export class Exchange implements Dispatcher.DispatchController, Due {
     this.#tried.push(entry)
     this.#underway.add(attempt)
     attempt.place = tryTimeout?.add(attempt)
-    dispatch({ ...this.#options, origin: endpoint(entry).origin, headers: this.#headers }, attempt)
+    dispatch(readdressed(this.#options, endpoint(entry).origin, this.#headers), attempt)
   }
 
   /** Who gets the request after it failed, if it may be sent again at all. */
