@@ -98,6 +98,19 @@ engineTests('consul', () => {
     expect(await entries()).toHaveLength(1)
   })
 
+  it('may have the longest key there is', async () => {
+    for (const character of ['%', '/', '.', '\u{1f600}']) {
+      const key = character.repeat(limits.itemKeyBytes / Buffer.byteLength(character))
+      for (const value of [bytes('small'), randomBytes(500_000)]) {
+        const revision = await put(key, value)
+        await using following = itemFollower(engine, key)
+        await following.reached(revision!)
+        expect(Buffer.from(following.items.get(key)!.value).equals(value)).toBe(true)
+      }
+      expect(await engine.write([{ type: 'delete', key }])).toBeGreaterThan(0)
+    }
+  })
+
   it('of many that are removed at once is gone at the revision answered, which watches reach', async () => {
     const keys = Array.from({ length: limits.writeOperations }, (_, n) => `a/${n}`)
     await engine.write(keys.map((key) => ({ type: 'put', key, value: bytes(key) })))

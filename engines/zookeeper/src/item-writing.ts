@@ -68,14 +68,15 @@ async function planned(
     if (operation.type === 'delete') removed.add(guard)
     if (operation.at !== undefined) compared.add(guard)
   }
-  for (const [index, path] of guardPaths.entries()) {
-    if (!removed.has(path) && !compared.has(path)) continue
-    const version = guards[index]?.version
-    if (version === undefined) {
-      await session.make(path, false)
-      throw new Conflict(0, 'missing', undefined)
-    }
-    const expected = compared.has(path) ? { version } : {}
+  const versions = new Map(guardPaths.map((path, index) => [path, guards[index]?.version]))
+  const needed = guardPaths.filter((path) => removed.has(path) || compared.has(path))
+  const missing = needed.filter((path) => versions.get(path) === undefined)
+  if (missing.length > 0) {
+    await Promise.all(missing.map((path) => session.make(path, false)))
+    throw new Conflict(0, 'missing', undefined)
+  }
+  for (const path of needed) {
+    const expected = compared.has(path) ? { version: versions.get(path)! } : {}
     if (removed.has(path)) steps.unshift({ type: 'set', path, data: nothing, ...expected })
     else steps.unshift({ type: 'check', path, ...expected })
   }

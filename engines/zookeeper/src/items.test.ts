@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { itemFollower } from '@seamark/conformance'
-import { type Engine, type Notice, systemClock } from '@seamark/core'
+import { type Engine, limits, type Notice, systemClock } from '@seamark/core'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest'
 import { engineTests } from '../../../test/servers/engine-tests.ts'
 import { type ZookeeperServer, zookeeperServer } from '../../../test/servers/zookeeper.ts'
@@ -101,6 +101,18 @@ engineTests('zookeeper', () => {
     await Promise.all(Array.from({ length: 300 }, (_, n) => both(n)))
     await both(300)
     await last
+  })
+
+  it('may have the longest key, and be written with the most that one write may hold', async () => {
+    const keys = Array.from({ length: limits.writeOperations }, (_, n) =>
+      `${n}`.padEnd(limits.itemKeyBytes, n % 2 === 0 ? '%' : '/'),
+    )
+    const value = new Uint8Array(limits.writeBytes / limits.writeOperations)
+    const created = await engine.write(keys.map((key) => ({ type: 'put', key, value, at: 0 })))
+    const removed = await engine.write(keys.map((key) => ({ type: 'delete', key, at: created! })))
+    expect(removed).toBeGreaterThan(created!)
+    expect(await engine.write(keys.map((key) => ({ type: 'check', key, at: 0 })))).toBe(0)
+    expect(await session.children(at.items)).toEqual([])
   })
 
   it('that Seamark did not write is left out, and said once', async () => {
