@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
 import { instance } from '@seamark/core'
 import { afterEach, expect, test } from 'vitest'
+import { scheduled } from './instance-checks.ts'
 import { runCheck } from './run-check.ts'
 
 let server: Server | undefined
@@ -28,7 +29,7 @@ function runCommand(
     port: 80,
     checks: [{ type: 'command', command }],
   })
-  return runCheck(api.checks[0]!, {
+  return runCheck(scheduled(api)[0]!, {
     instance: api,
     policy: { allowCommandChecks, allowForeignChecks: false },
     signal,

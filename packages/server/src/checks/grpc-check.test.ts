@@ -5,6 +5,7 @@ import { type AddressInfo, createServer } from 'node:net'
 import { Server, ServerCredentials, type ServerUnaryCall, type sendUnaryData, status } from '@grpc/grpc-js'
 import { instance } from '@seamark/core'
 import { afterEach, describe, expect, test } from 'vitest'
+import { scheduled } from './instance-checks.ts'
 import { runCheck } from './run-check.ts'
 
 const policy = { allowCommandChecks: false, allowForeignChecks: false }
@@ -56,7 +57,7 @@ function run(port: number, { service = '', signal = new AbortController().signal
     scheme: 'grpc',
     checks: [{ type: 'grpc', service }],
   })
-  return runCheck(api.checks[0]!, { instance: api, policy, signal })
+  return runCheck(scheduled(api)[0]!, { instance: api, policy, signal })
 }
 
 test.each([

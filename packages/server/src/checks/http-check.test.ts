@@ -3,6 +3,7 @@ import { createServer, type RequestListener, type Server } from 'node:http'
 import { type AddressInfo, createServer as createTcpServer, type Socket } from 'node:net'
 import { type CheckInput, instance } from '@seamark/core'
 import { afterEach, describe, expect, test } from 'vitest'
+import { scheduled } from './instance-checks.ts'
 import { runCheck } from './run-check.ts'
 
 const policy = { allowCommandChecks: false, allowForeignChecks: false }
@@ -47,7 +48,7 @@ function run(
     scheme,
     checks: [{ type: 'http', ...check }],
   })
-  return runCheck(api.checks[0]!, { instance: api, policy, signal })
+  return runCheck(scheduled(api)[0]!, { instance: api, policy, signal })
 }
 
 test.each([

@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { type AddressInfo, createServer, type Server } from 'node:net'
 import { instance } from '@seamark/core'
 import { afterEach, expect, test } from 'vitest'
+import { scheduled } from './instance-checks.ts'
 import { runCheck } from './run-check.ts'
 
 const policy = { allowCommandChecks: false, allowForeignChecks: false }
@@ -24,7 +25,7 @@ function run(address: string, port: number, target?: string, signal = new AbortC
     port,
     checks: [{ type: 'tcp', target }],
   })
-  return runCheck(api.checks[0]!, { instance: api, policy, signal })
+  return runCheck(scheduled(api)[0]!, { instance: api, policy, signal })
 }
 
 test("passes when the instance's own port accepts connections, and hangs up", async () => {

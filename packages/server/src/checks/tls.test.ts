@@ -9,6 +9,7 @@ import { text } from 'node:stream/consumers'
 import { Server, ServerCredentials } from '@grpc/grpc-js'
 import { type CheckInput, instance } from '@seamark/core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { scheduled } from './instance-checks.ts'
 import { runCheck } from './run-check.ts'
 
 /** Of localhost and 127.0.0.1, signed by itself, until 2124. It protects nothing: made for these tests. */
@@ -117,7 +118,7 @@ describe.each([['localhost'], ['127.0.0.1']])('at %s', (address) => {
   ] as const)('is critical when the certificate is not trusted: %s', async (server, check) => {
     const api = checked(check, address, ports[server])
     const { signal } = new AbortController()
-    expect(await runCheck(api.checks[0]!, { instance: api, policy, signal })).toEqual({
+    expect(await runCheck(scheduled(api)[0]!, { instance: api, policy, signal })).toEqual({
       status: 'critical',
       output: expect.stringMatching(/certificate/),
     })
@@ -133,7 +134,7 @@ test('is critical when the server speaks no TLS at all', async () => {
   )
   const api = checked({ type: 'grpc', tls: true }, '127.0.0.1', port)
   const { signal } = new AbortController()
-  expect(await runCheck(api.checks[0]!, { instance: api, policy, signal })).toMatchObject({
+  expect(await runCheck(scheduled(api)[0]!, { instance: api, policy, signal })).toMatchObject({
     status: 'critical',
   })
   plain.forceShutdown()
