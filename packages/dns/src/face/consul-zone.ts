@@ -30,6 +30,9 @@ interface Asked {
 /** Name servers that are told of, as Consul does. */
 const mostServers = 3
 
+/** What Consul's servers are called as a service. */
+const ownService = 'consul'
+
 /** Consul's names: `api.service.consul`, `v2.api.service.dc1.consul`, `_api._v2.consul`, `web-1.node.consul`, … */
 export class ConsulZone implements Zone {
   readonly #apex: Apex
@@ -69,9 +72,11 @@ export class ConsulZone implements Zone {
     return this.#kinds[kind]!(parts, asked)
   }
 
-  /** The nodes of Consul's own service, or, where nobody registered that, this server. */
+  /** The nodes of Consul's own service, or, where there is no such service, this server. */
   #servers(): readonly NameServer[] {
-    const { entries } = this.#catalog.snapshot({ namespace: defaultNamespace, service: 'consul' })
+    const { entries } = this.#services.find(defaultNamespace, ownService) ?? {
+      entries: this.#own(ownService),
+    }
     const nodes = this.#records.healthy(entries).flatMap((entry) => this.#names.place(entry).node ?? [])
     const found = [...new Set(nodes)].slice(0, mostServers).flatMap(({ name, address }) => {
       const host = wireName(asciiLower(`${name}.node.${this.#domain}`))
@@ -92,7 +97,10 @@ export class ConsulZone implements Zone {
 
   #tagged(service: string, tag: string, asked: Asked): Finding {
     const snapshot = this.#services.find(defaultNamespace, service)
-    if (snapshot === undefined) return this.#apex.noName()
+    if (snapshot === undefined) {
+      const ttl = this.#apex.ttls.service(service)
+      return this.#instances(tag === '' ? this.#own(service) : [], ttl, asked, undefined)
+    }
     const key = snapshot.service
     const revision = this.#names.revision(key)
     const holds = () => this.#catalog.snapshot(key) === snapshot && this.#names.revision(key) === revision
@@ -100,6 +108,10 @@ export class ConsulZone implements Zone {
     const ttl = this.#apex.ttls.service(key.service)
     // What nobody has as a tag is not kept: everybody may think of some.
     return this.#instances(entries, ttl, asked, tag === '' || entries.length > 0 ? holds : undefined)
+  }
+
+  #own(service: string): readonly Entry[] {
+    return service === ownService ? (this.#names.servers?.() ?? []) : []
   }
 
   #query(labels: readonly string[], asked: Asked): Finding {

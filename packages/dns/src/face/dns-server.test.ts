@@ -1,4 +1,6 @@
+import { createSocket } from 'node:dgram'
 import { Resolver } from 'node:dns/promises'
+import { once } from 'node:events'
 import { catalog, type Directory, instance, isSeamarkError, memory } from '@seamark/core'
 import { dnsServer, dnsSource } from '@seamark/dns'
 import { describe, expect, it } from 'vitest'
@@ -149,6 +151,19 @@ describe('a DNS server', () => {
     expect((error as Error).message).toBe(
       `DNS cannot listen on 127.0.0.1:${face.port}: another process listens there.`,
     )
+  })
+
+  it('says so where another process listens for datagrams alone', async () => {
+    const other = createSocket('udp4')
+    other.bind(0, '127.0.0.1')
+    await once(other, 'listening')
+    await using engine = memory()
+    await using replica = catalog(engine)
+    const { port } = other.address()
+    await expect(dnsServer({ catalog: replica, port })).rejects.toThrow(
+      `127.0.0.1:${port}: another process listens there.`,
+    )
+    other.close()
   })
 
   it('is gone once it is disposed of, and a second time says nothing', async () => {

@@ -100,7 +100,8 @@ class Face implements DnsServer {
   #subscription: Disposable | undefined
   #udp: Socket | undefined
   #tcp: TcpListener | undefined
-  #noticedAt = Number.NEGATIVE_INFINITY
+  /** When each event was last told of. */
+  readonly #noticedAt = new Map<string, number>()
   address = ''
   port: number
 
@@ -249,6 +250,7 @@ class Face implements DnsServer {
     // Nobody asks from there, and an answer would have nowhere to go.
     if (from.port === 0) return
     const leave = this.#limit.of(from.address)
+    if (leave !== 'answer') this.#limited(from.address)
     if (leave === 'drop') return
     const response = leave === 'answer' ? this.#respond(message, 'udp') : this.#responder.truncated(message)
     if (response === undefined) return
@@ -266,20 +268,33 @@ class Face implements DnsServer {
       return this.#responder.respond(message, transport)
     } catch (error) {
       this.#complain(error)
-      return undefined
+      return this.#responder.failed(message)
     }
   }
 
   #complain(error: unknown): void {
-    const now = this.#clock.now()
-    if (now - this.#noticedAt < noticeInterval) return
-    this.#noticedAt = now
-    this.#notify({
+    this.#tell({
       level: 'error',
       event: 'dns_failed',
-      message: 'DNS could not answer a question; the same is told at most once a minute.',
+      message: 'DNS could not answer a question; further ones are not told of for a minute.',
       details: { error },
     })
+  }
+
+  #limited(address: string): void {
+    this.#tell({
+      level: 'warn',
+      event: 'dns_rate_limited',
+      message: `DNS does not answer all that is asked from ${address}, which is more than its rate limit; further ones are not told of for a minute.`,
+      details: { address },
+    })
+  }
+
+  #tell(notice: Notice): void {
+    const now = this.#clock.now()
+    if (now - (this.#noticedAt.get(notice.event) ?? Number.NEGATIVE_INFINITY) < noticeInterval) return
+    this.#noticedAt.set(notice.event, now)
+    this.#notify(notice)
   }
 }
 

@@ -5,7 +5,8 @@ import { question, said, served } from '../../test/face.ts'
 // `node benchmarks/dns-fuzz.js` sends a million, and takes another seed each time.
 it('answers on, whatever strangers send', async () => {
   await using face = await served({ bounds: { answerBytes: 100_000 } })
-  for (let n = 1; n <= 40; n++) await face.put({ service: 'api', id: `api-${n}`, address: `10.0.0.${n}`, version: '2.1.0' })
+  for (let n = 1; n <= 40; n++)
+    await face.put({ service: 'api', id: `api-${n}`, address: `10.0.0.${n}`, version: '2.1.0' })
   await face.put({ namespace: 'test.shop', service: 'app2', address: '10.1.0.1' })
   const { sent, answered, codes } = await strangers({ port: face.port, packets: 10_000, seed: 1 })
   expect(sent).toBe(10_000)

@@ -1,4 +1,4 @@
-import { type Code, codes, type ResourceRecord, types } from './record.ts'
+import { type Code, type ResourceRecord, types } from './record.ts'
 import { readName, type WireName } from './wire-name.ts'
 
 export const headerBytes = 12
@@ -276,6 +276,3 @@ export interface BareOptions {
   readonly recursion: boolean
   readonly truncated?: boolean
 }
-
-/** The code that stands for "something went wrong here". */
-export const failure: Code = codes.failed

@@ -107,6 +107,22 @@ describe('what is known beyond the catalog', () => {
   })
 })
 
+describe('a bug', () => {
+  it('is told of, and makes it SERVFAIL', async () => {
+    const names = new Told()
+    names.query = () => {
+      throw new Error('a bug')
+    }
+    await using face = await told(names)
+    for (const transport of ['udp', 'tcp'] as const)
+      expect((await face.ask('any.query.consul', 'A', { transport })).code).toBe('SERVFAIL')
+    expect(face.notices).toMatchObject([
+      { level: 'error', event: 'dns_failed', details: { error: { message: 'a bug' } } },
+    ])
+    expect((await face.ask('api.service.consul')).answers).toHaveLength(2)
+  })
+})
+
 describe('nodes', () => {
   it('have an address and attributes', async () => {
     const names = new Told()

@@ -45,6 +45,8 @@ export interface Names {
   nodesAt(address: string): readonly Node[]
   /** Asked for each entry of an answer when it is made. */
   place(entry: Entry): Place
+  /** Who Consul's own service `consul` is, as long as nobody registered one of that name: the servers themselves. Default nobody. */
+  servers?(): readonly Entry[]
   /** Executes a prepared query, by name or id, templates included; `name` is in lower case. `undefined`: there is none. */
   query(name: string): QueryAnswer | undefined
 }

@@ -28,6 +28,7 @@ describe('what is sent to a network', () => {
     ['192.0.2.1', '192.0.2.200'],
     ['2001:db8:0:1::1', '2001:db8:0:2::2'],
     ['::ffff:192.0.2.1', '192.0.2.9'],
+    ['fe80::1%eth0', 'fe80::2%eth1'],
   ])('counts for all of it: %s and %s', (one, other) => {
     const { count } = limit(10)
     expect(count(one, 10)).toMatchObject({ answer: 10 })
@@ -70,6 +71,9 @@ describe('a server', () => {
     const answer = await Promise.race([lost, face.send(question('api.service.consul'))])
     expect(said(answer)).toMatchObject({ code: 'NOERROR', truncated: true, answers: [] })
     expect((await face.ask('api.service.consul', 'A', { transport: 'tcp' })).answers).toEqual(['10.0.0.1'])
+    expect(face.notices).toMatchObject([
+      { level: 'warn', event: 'dns_rate_limited', details: { address: '127.0.0.1' } },
+    ])
     await clock.advance(1_000)
     expect((await face.ask('api.service.consul')).answers).toEqual(['10.0.0.1'])
   })

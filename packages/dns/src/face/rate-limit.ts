@@ -58,10 +58,12 @@ export class RateLimit {
     return bucket.refused % 2 === 0 ? 'truncate' : 'drop'
   }
 
-  #bucket(address: string): Bucket {
+  #bucket(from: string): Bucket {
+    // Addresses of a link are followed by its name.
+    const address = from.replace(/%.*$/, '')
     const bytes = addressBytes(address)
     const bucket = bytes === undefined || this.#isExempt(bytes, address) ? unlimited : this.#network(bytes)
-    this.#byAddress.set(address, bucket)
+    this.#byAddress.set(from, bucket)
     return bucket
   }
 

@@ -61,6 +61,11 @@ export class Responder {
       : this.#filled(kept.next(), message)
   }
 
+  /** What says that something went wrong here. */
+  failed(message: Buffer): Buffer | undefined {
+    return this.#reader.read(message) === 'question' ? this.#bare(message, codes.failed) : undefined
+  }
+
   /** What says that the answer did not fit, and has nothing in it: no longer than the question. */
   truncated(message: Buffer): Buffer | undefined {
     const verdict = this.#reader.read(message)
