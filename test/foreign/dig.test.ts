@@ -89,6 +89,16 @@ const questions: readonly (readonly [words: string, expected: Partial<DigAnswer>
   ['berth.query.consul A', { answer: ['berth.query.consul. 10 A 127.0.0.2'] }],
   ['consul SOA', { status: 'NOERROR', answer: soa }],
   ['consul NS', { answer: [`consul. 0 NS ${node}.node.dc1.consul.`] }],
+  ['consul.service.consul A', { answer: ['consul.service.consul. 0 A 127.0.0.1'] }],
+  [
+    'consul.service.consul SRV',
+    {
+      answer: [
+        expect.stringMatching(/^consul\.service\.consul\. 0 SRV 1 1 \d+ harbour\.node\.dc1\.consul\.$/),
+      ],
+    },
+  ],
+  ['blue.consul.service.consul A', { ...nothing, status: 'NXDOMAIN', authority: soa }],
   ['example.org A', { ...nothing, status: 'REFUSED' }],
 ]
 

@@ -11,7 +11,12 @@ export interface SeamarkAgent extends Agent {
 export async function seamarkAgent(dnsOptions: Partial<DnsServerOptions> = {}): Promise<SeamarkAgent> {
   const engine = memory()
   const running = await server({ engine, engineName: 'memory', port: 0, consul: { nodeName: node } })
-  const dns = await dnsServer({ catalog: running.catalog, port: 0, ...dnsOptions })
+  const dns = await dnsServer({
+    catalog: running.catalog,
+    names: running.consul,
+    port: 0,
+    ...dnsOptions,
+  })
   return {
     url: running.url,
     port: running.port,

@@ -1,7 +1,8 @@
-import type { Entry, ServiceKey } from '@seamark/core'
+import { defaultNamespace, type Entry, health, instance, type ServiceKey } from '@seamark/core'
 import type { ConsulContext } from './context.ts'
 import type { ConsulNode } from './node.ts'
 import type { Queries } from './query/queries.ts'
+import type { ConsulService } from './service.ts'
 
 /** A node, for those who answer for names. */
 export interface NamedNode {
@@ -27,6 +28,8 @@ export interface ConsulNames {
     readonly atNode?: boolean | undefined
     readonly warningWeight?: number | undefined
   }
+  /** Who the service `consul` is, unless somebody registered one of that name. */
+  servers(): readonly Entry[]
   /** Executes a prepared query. `undefined`: there is none. */
   query(name: string): { readonly entries: readonly Entry[]; readonly ttl?: number | undefined } | undefined
 }
@@ -44,6 +47,26 @@ export function names({ view, settings }: ConsulContext, queries: Queries): Cons
     return made
   }
 
+  const servers = new WeakMap<ConsulService, Entry>()
+  const served = new WeakMap<Entry, ConsulNode>()
+
+  function serverEntry(service: ConsulService): Entry {
+    let made = servers.get(service)
+    if (made === undefined) {
+      const { node, id, name, port } = service
+      const { address } = node
+      made = {
+        instance: instance({ namespace: defaultNamespace, service: name, id, address, port, scheme: 'http' }),
+        health: health([]),
+        createdRevision: 0,
+        modifiedRevision: 0,
+      }
+      servers.set(service, made)
+      served.set(made, node)
+    }
+    return made
+  }
+
   return {
     datacenter: settings.datacenter,
     revision(service) {
@@ -56,11 +79,17 @@ export function names({ view, settings }: ConsulContext, queries: Queries): Cons
     },
     nodesAt: (address) => nodes.at(address).map(namedNode),
     place(entry) {
+      const server = served.get(entry)
+      if (server !== undefined) return { node: namedNode(server), atNode: true }
       const record = records.get(entry.instance)
       // What was registered in our own way is on no node that has a name.
       if (record === undefined) return {}
       const { node, weights } = view.of(entry)
       return { node: namedNode(node), atNode: record.atNode === true, warningWeight: weights.Warning }
+    },
+    servers() {
+      const { services } = view.service({ namespace: defaultNamespace, service: 'consul' })
+      return services.filter(({ entry }) => entry === undefined).map(serverEntry)
     },
     query: (name) => queries.answer(name),
   }
