@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
-import { follower } from '@seamark/conformance'
-import { type Engine, instance, isSeamarkError } from '@seamark/core'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { follower, itemFollower } from '@seamark/conformance'
+import { type Engine, instance, isSeamarkError, type Revision } from '@seamark/core'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { engineTests } from '../../../test/servers/engine-tests.ts'
 import { type ZookeeperEnsemble, zookeeperEnsemble } from '../../../test/servers/zookeeper.ts'
 import { zookeeper } from './zookeeper.ts'
@@ -60,6 +60,57 @@ engineTests('zookeeper', () => {
           code: 'instance_not_found',
         })
       }
+    })
+
+    it('compares items with what is, at every server', async () => {
+      const engines = await Promise.all(ensemble.members.map(({ url }) => handle(url)))
+      const value = new Uint8Array()
+      let revision = await engines[0]!.write([{ type: 'put', key: 'a', value, at: 0 }])
+      for (let round = 1; round < 100; round++) {
+        const [next, other] = [engines[round % 3]!, engines[(round + 1) % 3]!]
+        const written = await next.write([{ type: 'put', key: 'a', value, at: revision! }])
+        expect(written).toBeGreaterThan(revision!)
+        expect(await other.write([{ type: 'check', key: 'a', at: revision! }])).toBeUndefined()
+        revision = await other.write([{ type: 'delete', key: 'a' }])
+        expect(revision).toBeGreaterThan(written!)
+        expect(await next.write([{ type: 'delete', key: 'a' }])).toBe(0)
+        revision = await next.write([{ type: 'put', key: 'a', value, at: 0 }])
+        expect(revision).toBeGreaterThan(0)
+      }
+    })
+
+    it('writes items once, or says that it may not have, when its leader is killed', async () => {
+      const writers = [await handle(ensemble.url), await handle(ensemble.url), await handle(ensemble.url)]
+      const acknowledged = new Map<string, Revision>()
+      const unsure = new Set<string>()
+      let over = false
+      const writing = writers.map(async (engine, writer) => {
+        for (let n = 0; !over; n++) {
+          const key = `${writer}/${n}`
+          const operation = { type: 'put', key, value: new Uint8Array(), at: 0 } as const
+          try {
+            acknowledged.set(key, (await engine.write([operation]))!)
+          } catch (error) {
+            if (!isSeamarkError(error, 'engine_unavailable')) throw error
+            unsure.add(key)
+          }
+        }
+      })
+      const leader = await ensemble.leader()
+      await leader.kill()
+      const { size } = acknowledged
+      await vi.waitUntil(() => acknowledged.size > size + 100, { timeout: 30_000 })
+      over = true
+      await Promise.all(writing)
+      await leader.start()
+      await using following = itemFollower(writers[0]!, '', { persistent: true })
+      await following.reached(Math.max(...acknowledged.values()))
+      for (const [key, revision] of acknowledged)
+        expect(following.items.get(key)).toMatchObject({
+          createdRevision: revision,
+          modifiedRevision: revision,
+        })
+      for (const key of following.items.keys()) expect(acknowledged.has(key) || unsure.has(key)).toBe(true)
     })
 
     it('loses nothing when its leader is killed', async () => {
