@@ -8,7 +8,7 @@ import { condition } from '../test/condition.ts'
 import { serving } from '../test/serving.ts'
 import { answer } from './answer.ts'
 import { AnswerCache } from './answer-cache.ts'
-import { defaultBounds } from './bounds.ts'
+import { type Bounds, defaultBounds } from './bounds.ts'
 import { refuseConnection } from './error-answer.ts'
 import { FastLane } from './fast-lane.ts'
 import { front } from './front.ts'
@@ -72,16 +72,20 @@ function echo(request: IncomingMessage, response: ServerResponse): void {
  * The fast lane, or node:http without it, or node:http while somebody listens to what arrives: then it parses all of a
  * packet before it goes on with anything else.
  */
-async function contestant(kind: 'fast' | 'slow' | 'listened', timeouts: object = {}): Promise<Contestant> {
+async function contestant(
+  kind: 'fast' | 'slow' | 'listened',
+  timeouts: object = {},
+  bounds: Bounds = defaultBounds,
+): Promise<Contestant> {
   const metrics = new Metrics()
   const stage = { warm: true, draining: false }
-  const context = { answers, bounds: defaultBounds, log: pino({ level: 'silent' }), metrics, stage }
+  const context = { answers, bounds, log: pino({ level: 'silent' }), metrics, stage }
   const guard = hostGuard({ host: '127.0.0.1', allowedHosts: [] })
   const lane = new FastLane({ context, guard })
   const listener = front({ context, guard, lane, handler: echo })
   const parsed = { count: 0 }
   const sockets: Socket[] = []
-  const { keepAliveTimeout, headersTimeout, requestTimeout, headerBytes } = defaultBounds
+  const { keepAliveTimeout, headersTimeout, requestTimeout, headerBytes } = bounds
   const http = createServer(
     {
       keepAliveTimeout,
@@ -231,7 +235,7 @@ describe('what is kept', () => {
       ),
     ],
     ['conditions that mean nothing here', get('/kept', 'Range: bytes=0-1', 'If-Modified-Since: x')],
-    ['many fields', get('/kept', ...Array.from({ length: 1_500 }, (_, n) => `f${n}: x`))],
+    ['many fields', get('/kept', ...Array.from({ length: 60 }, (_, n) => `f${n}: x`))],
     ['another host of ours', lines('GET /kept HTTP/1.1', 'hOsT: [::1]:1')],
   ])('is answered as node:http does, and without it: %s', async (_name, request) => {
     expect(await same(request)).toBe(0)
@@ -405,6 +409,7 @@ const strange: Record<string, string> = {
   TLS: '\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03',
   zeros: '\0'.repeat(100),
   'headers that are too long': get('/kept', `a: ${'x'.repeat(70_000)}`),
+  'too many fields': get('/kept', ...Array.from({ length: 1_500 }, (_, n) => `f${n}: x`)),
   'a URL that is too long': get(`/kept?${'x'.repeat(40_000)}`),
   'a percent sign': get('/kept%'),
 }
@@ -416,6 +421,11 @@ describe('what is strange', () => {
     await same(request, hidden)
     await same(get('/kept') + request + hidden)
     await same(get('/kept') + request, hidden)
+  })
+
+  it('leaves the answers that came before as they are', async () => {
+    const answer = await conversation(fast, `${get('/kept')}hello\r\n\r\n`)
+    expect(answer).toMatch(/^HTTP\/1\.1 200.*HTTP\/1\.1 200.*HTTP\/1\.1 400/s)
   })
 
   it.each(Object.entries(strange))('is never answered without it: %s', async (_name, request) => {
@@ -442,6 +452,19 @@ describe('a request in pieces', () => {
     await same('GET /kept HTTP/1.1\r\nhost: localhost\r\n')
     await same(lines('PUT /a HTTP/1.1', 'host: localhost', 'content-length: 5'))
   })
+})
+
+it('is out of the way of a server that takes short headers only', async () => {
+  const bounds = { ...defaultBounds, headerBytes: 1_000 }
+  const both = [await contestant('fast', {}, bounds), await contestant('slow', {}, bounds)] as const
+  try {
+    for (const field of [`a: ${'x'.repeat(500)}`, `a: ${'x'.repeat(1_000)}`]) {
+      const [one, other] = await Promise.all(both.map((one) => conversation(one, get('/kept', field))))
+      expect(one).toBe(other)
+    }
+  } finally {
+    for (const one of both) await closed(one)
+  }
 })
 
 describe('a connection', () => {
@@ -651,9 +674,9 @@ describe('fuzz', () => {
         expect(one).toBe(other)
         alone += listened.parsed.count - fast.parsed.count - before
       }),
-      { numRuns: 3_000, seed: 20_261_121 },
+      { numRuns: 2_000, seed: 20_261_121 },
     )
     // It would prove little if the lane never answered.
-    expect(alone).toBeGreaterThan(300)
+    expect(alone).toBeGreaterThan(200)
   }, 120_000)
 })

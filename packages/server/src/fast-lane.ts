@@ -4,7 +4,7 @@ import { isKnown } from './answer.ts'
 import { AnswerBytes } from './answer-bytes.ts'
 import type { Context } from './context.ts'
 import type { HostGuard } from './host-guard.ts'
-import { type PlainRequest, readRequest } from './request-reader.ts'
+import { mostFields, type PlainRequest, readRequest } from './request-reader.ts'
 
 export interface FastLaneOptions {
   readonly context: Pick<Context, 'answers' | 'bounds' | 'log' | 'metrics' | 'stage'>
@@ -19,6 +19,10 @@ type Parse = (chunk: Buffer) => void
  * unless the client does not read.
  */
 const longestAnswer = 16_384
+/** Bytes of what may arrive at once; more is nothing that many ask. */
+const longestArrival = 8_192
+/** Bytes that a parser may count for a field beyond those that it has. */
+const fieldOverhead = 64
 /** Bytes of responses kept as they are written. */
 const wholeBytes = 16_777_216
 /** How many texts are remembered, so that the same bytes are read once; and characters of each at most. */
@@ -34,13 +38,17 @@ export class FastLane {
   readonly #context: FastLaneOptions['context']
   readonly #guard: HostGuard
   readonly #bytes: AnswerBytes
+  /** So that node:http could never find that the headers are too long. */
+  readonly #longest: number
   readonly #visits = new WeakMap<Socket, Visit>()
   readonly #requests = new Map<string, readonly PlainRequest[]>()
 
   constructor({ context, guard }: FastLaneOptions) {
     this.#context = context
     this.#guard = guard
-    this.#bytes = new AnswerBytes(context.bounds.keepAliveTimeout, wholeBytes)
+    const { keepAliveTimeout, headerBytes } = context.bounds
+    this.#bytes = new AnswerBytes(keepAliveTimeout, wholeBytes)
+    this.#longest = Math.min(longestArrival, headerBytes - mostFields * fieldOverhead)
   }
 
   /** To be called with each connection once node:http has it. */
@@ -61,8 +69,10 @@ export class FastLane {
     this.#visits.delete(socket)
   }
 
-  /** The requests that the text is; `undefined` if it is anything but plain requests. */
-  read(text: string): readonly PlainRequest[] | undefined {
+  /** The requests that arrived; `undefined` if it is anything but plain requests. */
+  read(chunk: Buffer): readonly PlainRequest[] | undefined {
+    if (chunk.length > this.#longest) return undefined
+    const text = chunk.toString('latin1')
     const known = this.#requests.get(text)
     if (known !== undefined) return known
     const requests: PlainRequest[] = []
@@ -132,7 +142,7 @@ class Visit {
 
   readonly #arrived = (chunk: Buffer): void => {
     // Answers have an order: node:http keeps it for one who does not wait for them.
-    const requests = this.#busy ? undefined : this.#lane.read(chunk.toString('latin1'))
+    const requests = this.#busy ? undefined : this.#lane.read(chunk)
     if (requests === undefined) {
       this.#leave(chunk)
       return

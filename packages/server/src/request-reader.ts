@@ -25,6 +25,9 @@ const unusual = new Set([
   'transfer-encoding',
   'upgrade',
 ])
+/** Fields of one request; more are for a parser, which may count them as more bytes than they have. */
+export const mostFields = 64
+
 const single = new Set(['connection', 'content-length', 'host', 'if-none-match'])
 
 /**
@@ -39,7 +42,8 @@ export function readRequest(text: string, start = 0): PlainRequest | undefined {
   const [, method = '', url = ''] = line
   const fields = new Map<string, string>()
   let at = requestLine.lastIndex
-  while (!text.startsWith('\r\n', at)) {
+  for (let count = 0; !text.startsWith('\r\n', at); count++) {
+    if (count === mostFields) return undefined
     field.lastIndex = at
     const found = field.exec(text)
     if (found === null) return undefined
