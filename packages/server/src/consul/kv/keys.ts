@@ -1,4 +1,4 @@
-import type { Items, ItemsUpdate } from '@seamark/core'
+import type { Items, ItemsUpdate, Revision } from '@seamark/core'
 import type { Topics } from '../topics.ts'
 import { type Entry, entriesUnder, entryOf, entryPrefix } from './entry.ts'
 import { Graveyard } from './graveyard.ts'
@@ -20,6 +20,8 @@ export class Keys implements Disposable {
   readonly #topics: Topics
   readonly #graveyard = new Graveyard()
   readonly #listening: Disposable
+  /** Of the last change of any key. */
+  #latest: Revision = 0
   /** Who holds which lock. */
   readonly #holders = new Map<string, string>()
   readonly #held = new Map<string, Set<string>>()
@@ -27,10 +29,16 @@ export class Keys implements Disposable {
   constructor({ items, topics }: { readonly items: Items; readonly topics: Topics }) {
     this.#items = items
     this.#topics = topics
-    for (const { key, session } of entriesUnder(items, '')) this.#hold(key, session)
+    for (const { key, session, modified } of entriesUnder(items, '')) {
+      this.#hold(key, session)
+      this.#latest = Math.max(this.#latest, modified)
+    }
     this.#listening = items.subscribe((update) => this.#update(update))
     items.warm().then(
-      () => this.#graveyard.raise(items.revision),
+      () => {
+        this.#graveyard.raise(items.revision)
+        this.#latest = Math.max(this.#latest, items.revision)
+      },
       () => {}, // Closed before it was warm.
     )
   }
@@ -45,9 +53,9 @@ export class Keys implements Disposable {
     return entriesUnder(this.#items, prefix)
   }
 
-  /** From which on a change of the key is news. */
+  /** From which on a change of the key is news; for one that is not there, the last change of any, as in Consul. */
   index(key: string): number {
-    return indexAt(this.get(key)?.modified ?? this.#graveyard.of(key))
+    return indexAt(this.get(key)?.modified ?? this.#latest)
   }
 
   /** From which on a change under the prefix is news. */
@@ -77,6 +85,7 @@ export class Keys implements Disposable {
       this.#hold(key, entry?.session ?? '')
       if (entry === undefined) this.#graveyard.add(key, revision)
     }
+    if (changed.length > 0) this.#latest = Math.max(this.#latest, revision)
     if (this.#topics.size > 0) for (const key of changed) this.#wake(key)
   }
 

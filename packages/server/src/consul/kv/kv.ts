@@ -1,4 +1,3 @@
-import { posix } from 'node:path'
 import { checkText } from '@seamark/core'
 import { type ConsulAnswer, ConsulError, jsonAnswer, textAnswer } from '../answer.ts'
 import type { Ask } from '../ask.ts'
@@ -36,7 +35,7 @@ export function kv(space: KeySpace): readonly Endpoint[] {
       methods: ['GET', 'PUT', 'DELETE'],
       // More than a value may have, so that what is somewhat too large is refused in Consul's words.
       bodyBytes: 2 * longestValue,
-      answer: (ask) => clean(ask) ?? answers[ask.method]!(space, ask),
+      answer: (ask) => answers[ask.method]!(space, ask),
     },
   ]
 }
@@ -45,15 +44,6 @@ const answers: Readonly<Record<string, (space: KeySpace, ask: Ask) => Promise<Co
   GET: (space, ask) => (ask.has('keys') ? listKeys(space, ask) : read(space, ask)),
   PUT: write,
   DELETE: remove,
-}
-
-/** Go's HTTP server leads from a path with empty or dotted segments to the one without. */
-function clean(ask: Ask): ConsulAnswer | undefined {
-  const path = `/v1/kv/${ask.rest}`
-  const right = posix.normalize(path)
-  if (right === path) return undefined
-  const at = ask.url.indexOf('?')
-  return textAnswer('', 301, { Location: encodeURI(right) + (at < 0 ? '' : ask.url.slice(at)) })
 }
 
 async function read({ context, keys }: KeySpace, ask: Ask): Promise<ConsulAnswer> {
@@ -211,14 +201,17 @@ function requireKey(key: string): void {
   if (key === '') throw new ConsulError(400, 'Missing key name')
 }
 
-/** Throws 400 for a key that could not be kept. */
+/** Throws 400 for a key that could not be kept: Consul refuses letters that cannot be printed, and says nothing. */
 export function checkKey(key: string): void {
+  if (/\p{Cc}/u.test(key)) throw new ConsulError(400, '')
   checkText('key', key, longestKey)
 }
 
 function refuseTogether(ask: Ask, ...flags: readonly string[]): void {
   if (flags.filter((flag) => ask.has(flag)).length < 2) return
-  throw new ConsulError(400, `Conflicting flags: ${ask.url.slice(ask.url.indexOf('?') + 1)}`)
+  const query = new URLSearchParams(ask.query)
+  query.sort()
+  throw new ConsulError(400, `Conflicting flags: ${query}`)
 }
 
 function unsigned(ask: Ask, name: string): bigint {

@@ -166,8 +166,6 @@ export class Queries implements Disposable {
   }
 
   #write(definition: Definition, id: string | undefined): Promise<void> {
-    // Throws before anything is written.
-    if (isTemplate(definition)) template(definition)
     checkName(definition.Name)
     return attempt(this.#context, () => {
       const before = id === undefined ? undefined : this.#existing(id)
@@ -190,6 +188,8 @@ export class Queries implements Disposable {
     if (Name !== '' && this.get(Name.toLowerCase()) !== undefined)
       throw new ConsulError(500, `name '${Name}' aliases an existing query ID`)
     if (Session !== '') operations.push(this.#sessionCheck(Session))
+    // Throws what is wrong with it.
+    if (isTemplate(definition)) template(definition)
     return operations
   }
 

@@ -391,6 +391,11 @@ describe('a template', () => {
       `Bad evaluation for '\${match()}' in Service.Service: 1:3: match: expected 1 arguments, got 0`,
     ],
     [
+      'a ${ match( b ) }',
+      `Bad evaluation for 'a \${ match( b ) }' in Service.Service: 1:13: unknown variable accessed: b`,
+    ],
+    ['${1+2}', `Bad format '\${1+2}' in Service.Service: parse error: syntax error`],
+    [
       '${upper(name.full)}',
       `Bad evaluation for '\${upper(name.full)}' in Service.Service: 1:3: unknown function called: upper`,
     ],

@@ -90,8 +90,10 @@ export function query(context: ConsulContext, queries: Queries): readonly Endpoi
     const services = near(ask, definition.Service.Near, queries.execute(definition))
     const nodes = (limit > 0 ? services.slice(0, limit) : services).map((service) => ({
       Node: nodeJson(service.node, datacenter),
-      Service: serviceJson(service),
-      Checks: [...service.node.checks, ...service.checks].map(checkJson),
+      Service: withoutEmptyTags(serviceJson(service), 'Tags'),
+      Checks: [...service.node.checks, ...service.checks].map((check) =>
+        withoutEmptyTags(checkJson(check), 'ServiceTags'),
+      ),
     }))
     const { Service, DNS } = definition
     const answer = { Service: Service.Service, Nodes: nodes, DNS, Datacenter: datacenter, Failovers: 0 }
@@ -135,6 +137,14 @@ export function query(context: ConsulContext, queries: Queries): readonly Endpoi
     },
     { path: '/v1/query/', methods: ['GET', 'PUT', 'DELETE'], answer: one },
   ]
+}
+
+/** Where health's answers have an empty list, those of queries have `null`. */
+function withoutEmptyTags<T extends { readonly [K in N]: readonly string[] }, N extends string>(
+  json: T,
+  name: N,
+) {
+  return json[name].length === 0 ? { ...json, [name]: null } : json
 }
 
 function notFound(): ConsulError {

@@ -93,8 +93,12 @@ function parse(text: string, path: string): Part[] {
     const [, plain, escaped, expression] = piece.exec(text) ?? []
     if (plain !== undefined) parts.push(plain)
     else if (escaped !== undefined) parts.push('${')
-    else if (expression !== undefined) parts.push(evaluate(expression, text, path, start + 3))
-    else throw bad(`Bad format '${text}' in Service${path}: parse error: syntax error`)
+    else if (expression !== undefined)
+      parts.push(
+        evaluate(expression, (at, problem) => wrong(text, path, start + 2 + at, problem)) ??
+          malformed(text, path),
+      )
+    else malformed(text, path)
   }
   return parts
 }
@@ -107,26 +111,42 @@ const variables: Readonly<Record<string, (name: Name) => string>> = {
   'agent.segment': () => '',
 }
 
-/** The part of Consul's language of templates that its documentation tells of: variables, texts, and `match(N)`. */
-function evaluate(expression: string, text: string, path: string, column: number): Part {
+/**
+ * The part of Consul's language of templates that its documentation tells of: variables, texts, and `match(N)`. `fail`
+ * throws what is wrong at a place; `undefined`: it is no such expression.
+ */
+function evaluate(expression: string, fail: (at: number, problem: string) => never): Part | undefined {
   const source = expression.trim()
-  const wrong = (problem: string) =>
-    bad(`Bad evaluation for '${text}' in Service${path}: 1:${column}: ${problem}`)
+  const at = expression.indexOf(source)
   const quoted = /^"((?:[^"\\]|\\.)*)"$/.exec(source)?.[1]
   if (quoted !== undefined) return quoted.replace(/\\(.)/g, '$1')
-  const [, called, argument = ''] = /^([A-Za-z_][\w.]*)\s*\(\s*(.*?)\s*\)$/s.exec(source) ?? []
+  const [, called, argument = ''] = /^([A-Za-z_][\w.]*)\(\s*(.*?)\s*\)$/s.exec(source) ?? []
   if (called !== undefined) {
-    if (called !== 'match') throw wrong(`unknown function called: ${called}`)
-    if (argument === '') throw wrong('match: expected 1 arguments, got 0')
+    if (called !== 'match') return fail(at, `unknown function called: ${called}`)
+    if (argument === '') return fail(at, 'match: expected 1 arguments, got 0')
     const index = /^"?(-?\d+)"?$/.exec(argument)?.[1]
-    if (index === undefined) throw wrong(`match: argument 1 should be type int, got ${argument}`)
-    return ({ match }) => match[Number(index)] ?? ''
+    if (index !== undefined) return ({ match }) => match[Number(index)] ?? ''
+    return isVariable(argument)
+      ? fail(expression.indexOf(argument, at + called.length), `unknown variable accessed: ${argument}`)
+      : undefined
   }
-  if (!/^[A-Za-z_][\w.]*$/.test(source))
-    throw bad(`Bad format '${text}' in Service${path}: parse error: syntax error`)
-  const variable = Object.hasOwn(variables, source) ? variables[source] : undefined
-  if (variable === undefined) throw wrong(`unknown variable accessed: ${source}`)
-  return variable
+  if (!isVariable(source)) return undefined
+  return Object.hasOwn(variables, source)
+    ? variables[source]
+    : fail(at, `unknown variable accessed: ${source}`)
+}
+
+function isVariable(source: string): boolean {
+  return /^[A-Za-z_][\w.]*$/.test(source)
+}
+
+function malformed(text: string, path: string): never {
+  throw bad(`Bad format '${text}' in Service${path}: parse error: syntax error`)
+}
+
+/** `at` counts letters from the beginning of the text. */
+function wrong(text: string, path: string, at: number, problem: string): never {
+  throw bad(`Bad evaluation for '${text}' in Service${path}: 1:${at + 1}: ${problem}`)
 }
 
 function bad(problem: string): ConsulError {

@@ -54,8 +54,12 @@ const bytes: Shape<Buffer> = (value, path) => {
       `json: cannot unmarshal ${kindOf(value)} into Go struct field ${path} of type []uint8`,
     )
   const plain = value.replaceAll(/[\r\n]/g, '')
-  const wrong = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?/.exec(plain)![0].length
-  if (wrong < plain.length) throw new DecodeError(`illegal base64 data at input byte ${wrong}`)
+  if (!/^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/.test(plain)) {
+    const wrong = plain.search(/[^A-Za-z0-9+/]/)
+    throw new DecodeError(
+      `illegal base64 data at input byte ${wrong < 0 ? plain.length - (plain.length % 4) : wrong}`,
+    )
+  }
   return Buffer.from(plain, 'base64')
 }
 
