@@ -1,3 +1,4 @@
+import { health, instance } from '@seamark/core'
 import { describe, expect, it } from 'vitest'
 import { type Served, served } from '../../test/face.ts'
 import type { Names, Node, QueryAnswer } from './names.ts'
@@ -104,6 +105,26 @@ describe('what is known beyond the catalog', () => {
       answers: ['web-1.node.dc7.consul'],
       extras: ['web-1.node.dc7.consul 10.0.0.1'],
     })
+  })
+
+  it('names servers that are in no catalog, until somebody registers the service consul', async () => {
+    const names = new Told()
+    names.places.set('server', { node: web, atNode: true })
+    const place = { namespace: 'default', service: 'consul', id: 'server', address: '10.0.0.1', port: 8500 }
+    const server = {
+      instance: instance(place),
+      health: health([]),
+      createdRevision: 0,
+      modifiedRevision: 0,
+    }
+    await using face = await told(Object.assign(names, { servers: () => [server] }))
+    expect((await face.ask('consul', 'NS')).answers).toEqual(['web-1.node.dc7.consul'])
+    expect((await face.ask('Consul.service.consul', 'SRV')).answers).toEqual([
+      '1 1 8500 Web-1.node.dc7.consul',
+    ])
+    expect((await face.ask('blue.consul.service.consul')).code).toBe('NXDOMAIN')
+    await face.put({ service: 'consul', address: '10.0.0.9', port: 8300 })
+    expect((await face.ask('consul.service.consul')).answers).toEqual(['10.0.0.9'])
   })
 })
 
