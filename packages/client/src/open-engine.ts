@@ -65,7 +65,7 @@ export async function openSource(url: string, options: OpenEngineOptions = {}): 
 
 /** Whether it can be written and enumerated, too. */
 export function isEngine(source: Source): source is Engine {
-  return 'register' in source && 'watchAll' in source
+  return 'register' in source && 'watchAll' in source && 'write' in source
 }
 
 export function readOnly(scheme: string): SeamarkError {
