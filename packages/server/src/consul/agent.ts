@@ -9,9 +9,11 @@ import {
   totalmem,
   uptime,
 } from 'node:os'
+import { limits } from '@seamark/core'
 import { ConsulError, doneAnswer, jsonAnswer, textAnswer } from './answer.ts'
 import type { ConsulContext } from './context.ts'
 import type { Endpoint, Endpoints, Method } from './endpoint.ts'
+import { longestValue } from './kv/kv.ts'
 import type { AgentServer, ConsulNode } from './node.ts'
 import { consulVersion } from './options.ts'
 import { leader } from './status.ts'
@@ -142,23 +144,29 @@ function self(context: ConsulContext) {
       AdvertiseAddrLAN: own.address,
       AdvertiseAddrWAN: own.address,
       BindAddr: own.address,
-      Bootstrap: false,
+      Bootstrap: true,
+      BootstrapExpect: 0,
+      CheckOutputMaxSize: limits.outputBytes,
       ConnectEnabled: false,
       DNSAltDomain: altDomain === '' ? '' : `${altDomain}.`,
       DNSDomain: `${domain}.`,
       Datacenter: datacenter,
+      DevMode: false,
+      EnableDebug: false,
       EnableLocalScriptChecks: server.checkPolicy.allowCommandChecks,
       EnableRemoteScriptChecks: server.checkPolicy.allowCommandChecks,
       EnableUI: false,
       HTTPAddrs: [http],
       HTTPPort: port,
       HTTPSPort: -1,
+      KVMaxValueSize: longestValue,
       NodeID: nodeId,
       NodeMeta: nodeMeta,
       NodeName: nodeName,
       PrimaryDatacenter: datacenter,
       ServerMode: true,
       ServerPort: port,
+      TaggedAddresses: own.taggedAddresses,
       Version: consulVersion,
     },
     Coord: coordinate,

@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer'
 import { ConsulError } from './answer.ts'
 import type { Ask } from './ask.ts'
-import { goDuration } from './go-duration.ts'
+import { durationProblem, goDuration } from './go-duration.ts'
 import { scanJson } from './go-json.ts'
 
 /**
@@ -79,14 +79,14 @@ export function list<T>(shape: Shape<T>, type = '[]string'): Shape<T[]> {
   }
 }
 
-/** `type` is what Go calls it. */
-export function map<T>(shape: Shape<T>, type = 'map[string]string'): Shape<Record<string, T>> {
+/** `type` is what Go calls it. A value that is `null` is `zero`, or, without one, not there. */
+export function map<T>(shape: Shape<T>, type = 'map[string]string', zero?: T): Shape<Record<string, T>> {
   return (value, path) => {
     if (typeof value !== 'object' || value === null || Array.isArray(value)) throw mismatch(value, path, type)
-    const pairs = Object.entries(value).flatMap(([key, inner]) =>
-      inner === null ? [] : [[key, shape(inner, path)] as const],
+    const pairs = Object.entries(value).map(
+      ([key, inner]) => [key, inner === null ? zero : shape(inner, path)] as const,
     )
-    return Object.fromEntries(pairs)
+    return Object.fromEntries(pairs.filter((pair): pair is [string, T] => pair[1] !== undefined))
   }
 }
 
@@ -105,6 +105,8 @@ export const integer: Shape<number> = (value, path) => {
   return value
 }
 
+export const texts: Shape<Record<string, string>> = map(text, 'map[string]string', '')
+
 /** Whatever it is: for what is kept, and given back, unseen. */
 export const anything: Shape<unknown> = (value) => value
 
@@ -116,12 +118,7 @@ export const duration: Shape<number> = (value, path) => {
   if (typeof value === 'number') return value / 1e6
   if (typeof value !== 'string') throw mismatch(value, path, 'time.Duration')
   const ms = value === '' ? 0 : goDuration(value)
-  if (ms === undefined)
-    throw new DecodeError(
-      /^[+-]?(\d+\.?\d*|\.\d+)$/.test(value)
-        ? `time: missing unit in duration ${JSON.stringify(value)}`
-        : `time: invalid duration ${JSON.stringify(value)}`,
-    )
+  if (ms === undefined) throw new DecodeError(durationProblem(value))
   return ms
 }
 

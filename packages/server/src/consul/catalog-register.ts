@@ -9,10 +9,10 @@ import {
   decoded,
   integer,
   list,
-  map,
   object,
   type Shape,
   text,
+  texts,
 } from './body.ts'
 import { reservedChecks } from './check.ts'
 import { statuses } from './check-definition.ts'
@@ -42,7 +42,7 @@ const service = object(
     Tags: list(text),
     Address: text,
     TaggedAddresses: taggedAddresses,
-    Meta: map(text),
+    Meta: texts,
     Port: integer,
     Weights: weights,
     EnableTagOverride: boolean,
@@ -83,8 +83,8 @@ const registration = object(
     ID: text,
     Node: text,
     Address: text,
-    TaggedAddresses: map(text),
-    NodeMeta: map(text),
+    TaggedAddresses: texts,
+    NodeMeta: texts,
     Service: service,
     Check: check,
     Checks: list(check, 'structs.HealthChecks'),

@@ -1,4 +1,5 @@
 import { createHash, randomUUID } from 'node:crypto'
+import { RE2JS } from 're2js'
 import { ConsulError, jsonAnswer } from './answer.ts'
 import { knownDatacenter, waitOf } from './blocking.ts'
 import type { Endpoints } from './endpoint.ts'
@@ -47,7 +48,8 @@ export const event: Endpoints = (context) => {
         if (ask.rest === '') throw new ConsulError(400, 'Missing name')
         if (ask.body.length > longest) throw new ConsulError(413, `Payload is larger than ${longest} bytes`)
         if (ask.has('tag') && !ask.has('service'))
-          throw new ConsulError(500, 'tag filter specified without service filter')
+          throw new ConsulError(500, 'Cannot provide tag filter without service filter')
+        for (const filter of ['node', 'service', 'tag']) refuseFilter(filter, ask.get(filter))
         const fired: UserEvent = {
           ID: randomUUID(),
           Name: ask.rest,
@@ -100,6 +102,14 @@ export const event: Endpoints = (context) => {
       },
     },
   ]
+}
+
+function refuseFilter(name: string, expression: string): void {
+  try {
+    RE2JS.compile(expression)
+  } catch (cause) {
+    throw new ConsulError(500, `Invalid ${name} filter: ${(cause as Error).message}`)
+  }
 }
 
 /** Consul's is made of the last event's id, too: 64 bits that only say whether something is new. */

@@ -22,6 +22,20 @@ export function goDuration(text: string): number | undefined {
   return ((sign === '-' ? -1 : 1) * sum) / 1e6
 }
 
+/** Why Go says that it is no duration. */
+export function durationProblem(text: string): string {
+  const quoted = JSON.stringify(text)
+  for (let rest = text.replace(/^[+-]/, ''); rest !== ''; ) {
+    const [whole, number = '', unit = ''] = /^([\d.]*)([^\d.]*)/.exec(rest)!
+    if (!/^(\d+\.?\d*|\.\d+)$/.test(number)) break
+    if (unit === '') return `time: missing unit in duration ${quoted}`
+    if (nanoseconds[unit] === undefined)
+      return `time: unknown unit ${JSON.stringify(unit)} in duration ${quoted}`
+    rest = rest.slice(whole.length)
+  }
+  return `time: invalid duration ${quoted}`
+}
+
 /** Milliseconds as Go prints them: `1m30s`, `1.5s`, `250ms`, `0s`. */
 export function printDuration(ms: number): string {
   if (ms === 0) return '0s'

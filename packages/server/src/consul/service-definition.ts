@@ -1,6 +1,6 @@
 import { isIP } from 'node:net'
 import { ConsulError } from './answer.ts'
-import { anyObject, anything, boolean, integer, list, map, object, text } from './body.ts'
+import { anyObject, anything, boolean, integer, list, map, object, text, texts } from './body.ts'
 import { type CheckDefinition, isEmpty, serviceCheck, statuses, validateCheck } from './check-definition.ts'
 import type { ServiceAddress } from './record.ts'
 
@@ -39,7 +39,7 @@ export const serviceDefinition = object(
     Tags: list(text),
     Address: text,
     TaggedAddresses: taggedAddresses,
-    Meta: map(text),
+    Meta: texts,
     Port: integer,
     Weights: weights,
     EnableTagOverride: boolean,

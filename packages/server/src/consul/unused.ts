@@ -118,7 +118,11 @@ export const unused: Endpoints = (context) => {
     {
       path: '/v1/connect/intentions/check',
       methods: ['GET'],
-      answer: (ask) => jsonAnswer(ask, { Allowed: true }),
+      answer(ask) {
+        for (const name of ['source', 'destination'])
+          if (ask.get(name) === '') throw new ConsulError(500, `required query parameter '${name}' not set`)
+        return jsonAnswer(ask, { Allowed: true })
+      },
     },
     {
       path: '/v1/connect/intentions/',

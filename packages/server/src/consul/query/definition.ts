@@ -1,6 +1,6 @@
 import { ConsulError } from '../answer.ts'
 import type { Ask } from '../ask.ts'
-import { boolean, decoded, integer, list, map, object, text } from '../body.ts'
+import { boolean, decoded, integer, list, object, text, texts } from '../body.ts'
 import { goDuration } from '../go-duration.ts'
 
 /** What a prepared query asks for. */
@@ -73,8 +73,8 @@ const shape = object<{
         IgnoreCheckIDs: list(text, '[]types.CheckID'),
         Near: text,
         Tags: list(text),
-        NodeMeta: map(text),
-        ServiceMeta: map(text),
+        NodeMeta: texts,
+        ServiceMeta: texts,
         Connect: boolean,
       },
       { struct: 'structs.ServiceQuery' },
