@@ -58,7 +58,8 @@ export const chosenDifferences: readonly ChosenDifference[] = [
     interactions: [
       'catalog: what is not known',
       'catalog: paths that there are not',
-      'kv: keys of any letters',
+      'kv: two slashes',
+      'query: what is not known',
       'kv: no key',
     ],
     equated: ofAnswers((answer, { path }) => (/\/\/|^[^?]*(?:kv|service)$/.test(path) ? nothing : answer)),
@@ -68,6 +69,90 @@ export const chosenDifferences: readonly ChosenDifference[] = [
     reason: 'Both have the same port.',
     interactions: ['catalog: paths that there are not'],
     equated: ofAnswers((answer, { path }) => (path.startsWith('/v1/') ? answer : nothing)),
+  },
+  {
+    name: 'A URL that cannot be decoded is refused in the words of the native API',
+    reason: 'It is refused before anything is known of who is asked.',
+    interactions: ['kv: keys with letters that cannot be printed'],
+    equated: ofAnswers((answer, { path }) => (path.includes('%zz') ? nothing : answer)),
+  },
+  {
+    name: 'Services are looked up by their names as they are written',
+    reason: '`Web` and `web` are two services, as everywhere in Seamark; Consul answers with both to either.',
+    interactions: ['agent: names differ by their case, ids do not'],
+    equated: ofAnswers((answer, { path }) => (/\/service\/w/i.test(path) ? nothing : answer)),
+  },
+  {
+    name: 'An empty tag is not listed',
+    reason: 'It is kept with its service, but nobody can ask for it.',
+    interactions: ['agent: tags may repeat, and be empty'],
+    equated: ofAnswers((answer, { path }) =>
+      path === '/v1/catalog/services' ? replaced(/"",/, '')(answer) : answer,
+    ),
+  },
+  {
+    name: 'A port is 0 to 65535, in any notation of JSON',
+    reason: 'Consul keeps -1 and 70000, which nobody can connect to; and refuses 80.0, as Go does.',
+    interactions: ['agent: ports as Go reads numbers'],
+    equated: ofAnswers((answer, { method }) => (method === 'PUT' ? nothing : answer)),
+  },
+  {
+    name: 'An output is at most 4 KB, together with the note of what was cut',
+    reason: 'So long an output is kept anywhere in Seamark.',
+    interactions: ['agent: a long output is cut'],
+    equated: (step) =>
+      'note' in step
+        ? { ...step, value: undefined }
+        : { ...step, answer: replaced(/x{4000,4096} \.\.\. /, '… ')(step.answer) },
+  },
+  {
+    name: 'There is nothing to join',
+    reason: 'Servers find one another through the registry that they share.',
+    interactions: ['agent: reload, tokens, join and force-leave'],
+    equated: ofAnswers((answer, { path }) => (path === '/v1/agent/join/' ? { ...answer, text: '' } : answer)),
+  },
+  {
+    name: 'All methods of `/v1/query/` are told for all that is below',
+    reason: 'Consul parses these paths in a place of their own, which answers `OPTIONS` with `{}`.',
+    interactions: [
+      'catalog: wrong methods',
+      'endpoints: methods of /v1/query/:id',
+      'endpoints: methods of /v1/query/:id/execute',
+      'endpoints: methods of /v1/query/:id/explain',
+    ],
+    equated: (step) => {
+      if ('note' in step) return { ...step, value: undefined }
+      if (!step.path.startsWith('/v1/query/')) return step
+      return { ...step, answer: step.method === 'OPTIONS' ? nothing : withoutHeaders('allow')(step.answer) }
+    },
+  },
+  {
+    name: 'Prepared queries show no tags as `[]`',
+    reason:
+      'So do all other endpoints, of Consul too; here it shows `null` or `[]` by how the service was registered.',
+    interactions: ['query: execute by id and by name'],
+    equated: ofAnswers(replaced(/"(Service)?Tags":null/g, '"$1Tags":[]')),
+  },
+  {
+    name: 'The index of a key that is not there is that of its removal, or 1',
+    reason: 'Consul has that of the last write of any key, and so wakes who waits for one that is not there.',
+    interactions: ['kv: X-Consul-Index is that of the key, or of what is below the prefix'],
+    equated: (step) =>
+      'note' in step && step.note.includes('not there') ? { ...step, value: undefined } : step,
+  },
+  {
+    name: 'Transactions write keys',
+    reason:
+      'Nodes, services and checks are part of the registry, which has no transactions; they can be read.',
+    interactions: ['txn: services, nodes and checks'],
+    equated: ofAnswers(() => nothing),
+  },
+  {
+    name: 'Nobody is authorized',
+    reason:
+      'Connect is off: Consul then says that everybody is, which no one should hear who is about to let a stranger in.',
+    interactions: ['others: connect: authorize'],
+    equated: ofAnswers(() => nothing),
   },
 ]
 

@@ -15,26 +15,16 @@ export const agent: Interactions = {
     note('keys of Coord', Object.keys(self.Coord).sort())
     note('keys of Stats', Object.keys(self.Stats).sort())
   },
-  'self counts the services and checks of the agent': async ({ put, peek, note }) => {
-    await put('/v1/agent/service/register', { ...web, Checks: [{ TTL: '1h' }, { TTL: '1h' }] })
-    const { Stats } = (await peek('/v1/agent/self')).json<{ Stats: { agent: object } }>()
-    note('Stats.agent', Stats.agent)
-  },
   'self says how it was configured': async ({ peek, note }) => {
     const { DebugConfig } = (await peek('/v1/agent/self')).json<{ DebugConfig: Record<string, unknown> }>()
     for (const key of [
       'ACLsEnabled',
       'Bootstrap',
       'BootstrapExpect',
-      'CheckDeregisterIntervalMin',
       'CheckOutputMaxSize',
       'ConnectEnabled',
       'DNSDomain',
       'DNSAltDomain',
-      'DNSNodeTTL',
-      'DNSOnlyPassing',
-      'DNSServiceTTL',
-      'DNSUDPAnswerLimit',
       'Datacenter',
       'DevMode',
       'EnableDebug',
@@ -315,7 +305,6 @@ export const agent: Interactions = {
       60_000_000_000,
       0,
       '0',
-      true,
     ])
       await register(ttl)
     await get('/v1/agent/services')

@@ -141,12 +141,13 @@ export const health: Interactions = {
     const after = await get(`/v1/health/service/web?index=${index}&wait=20ms`)
     note('index unchanged after the wait', after.index === index)
   },
-  'blocking: a check of the node wakes': async ({ put, get, note }) => {
+  'blocking: a check of the node wakes': async ({ put, get, peek, until, note }) => {
     await put('/v1/agent/service/register', { Name: 'web', Port: 1 })
     const { index } = await get('/v1/health/service/web')
-    const blocked = get(`/v1/health/service/web?index=${index}&wait=20s`)
+    const blocked = peek(`/v1/health/service/web?index=${index}&wait=20s`)
     await put('/v1/agent/maintenance?enable=true')
     note('index grew', (await blocked).index > index)
+    await until('/v1/health/service/web', ({ text }) => text.includes('_node_maintenance'))
   },
   'blocking: a service that is not there yet': async ({ put, get, note }) => {
     const { index } = await get('/v1/health/service/late')

@@ -225,8 +225,9 @@ export const query: Interactions = {
     await api.get('/v1/query/geo-db/explain')
   },
   'templates: what is refused': async (api) => {
+    let count = 0
     const template = (Template: object, Service: object = { Service: 'db' }) =>
-      api.post('/v1/query', { Name: 'x-', Template, Service })
+      api.post('/v1/query', { Name: `x-${++count}-`, Template, Service })
     await template({ Type: 'other' })
     await template({ Type: '', Regexp: 'x' })
     await template({ Type: 'name_prefix_match', Regexp: '(' })
