@@ -108,7 +108,9 @@ export class Nodes {
     )
     for (const server of [this.#own, ...this.#others()]) {
       if (this.#kept.has(server.name)) continue
-      this.#keep(before, server, told.get(server.name))
+      const entry = told.get(server.name)
+      // An instance that holds no check yet, or none any more, says nothing.
+      this.#keep(before, server, entry?.health.checks.length === 0 ? undefined : entry)
       told.delete(server.name)
     }
     for (const entry of told.values()) this.#keep(before, undefined, entry)
