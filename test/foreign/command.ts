@@ -20,15 +20,13 @@ export interface Command extends AsyncDisposable {
 export interface CommandOptions {
   readonly folder?: string
   readonly environment?: Readonly<Record<string, string>>
-  /** What it reads from its standard input. */
-  readonly input?: string
 }
 
 /** Starts a foreign program. */
 export function command(
   name: ProgramName,
   words: readonly string[],
-  { folder, environment, input = '' }: CommandOptions = {},
+  { folder, environment }: CommandOptions = {},
 ): Command {
   const found = program(name)
   if (found === undefined) throw new Error(`${name} is not installed: npm run engines:install ${name}`)
@@ -36,9 +34,8 @@ export function command(
   const child = spawn(file, [...args, ...words], {
     ...(folder !== undefined && { cwd: folder }),
     env: { ...process.env, ...env, ...environment },
-    stdio: ['pipe', 'pipe', 'pipe'],
+    stdio: ['ignore', 'pipe', 'pipe'],
   })
-  child.stdin.end(input)
   const texts = { stdout: '', stderr: '' }
   for (const name of ['stdout', 'stderr'] as const)
     child[name].setEncoding('utf8').on('data', (text: string) => {
