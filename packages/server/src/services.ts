@@ -127,8 +127,7 @@ export const services: Routes = (app, { context }, done) => {
       const { after, limit = 1_000, index } = request.query
       const question = { selection: selection(request.query), after, limit }
       const wait = waitOf(request.query)
-      if (index !== undefined)
-        await untilClosed(reply.raw, (closed) => waiters.changed(request.params, index, wait, closed))
+      if (index !== undefined) await waiters.changed(request.params, index, wait, reply.raw)
       // A URL begins with a slash: neither is taken for the other.
       const key = JSON.stringify([request.params, question])
       const found = answers.getOrMake(key, make(request.params, question))
@@ -189,22 +188,6 @@ function waitOf({ index, wait }: ServiceQuery): number {
   const ms = milliseconds('wait', /^\d+$/.test(wait) ? Number(wait) : wait)
   if (ms > requestLimits.wait) throw invalidField('wait', `must be at most ${requestLimits.wait} ms`)
   return ms
-}
-
-/** Waits, and gives the wait up when the one who asked goes away. */
-async function untilClosed(
-  response: NodeJS.EventEmitter & { readonly closed: boolean },
-  wait: (closed: AbortSignal) => Promise<void>,
-): Promise<void> {
-  const controller = new AbortController()
-  const close = () => controller.abort()
-  if (response.closed) close()
-  response.once('close', close)
-  try {
-    await wait(controller.signal)
-  } finally {
-    response.off('close', close)
-  }
 }
 
 function firstAfter(services: readonly ServiceKey[], name: string): number {

@@ -6,6 +6,7 @@ import {
   type ServiceKey,
   serviceId,
 } from '@seamark/core'
+import type { Asker } from './asker.ts'
 
 export interface WaitersOptions {
   readonly catalog: Catalog
@@ -38,11 +39,11 @@ export class Waiters {
   }
 
   /**
-   * Resolves as soon as the service's revision differs from `index`, after `wait` ms, when `signal` aborts, or when the
+   * Resolves as soon as the service's revision differs from `index`, after `wait` ms, when the asker goes away, or when the
    * server closes. Throws `too_many`.
    */
-  async changed(service: ServiceKey, index: Revision, wait: number, signal: AbortSignal): Promise<void> {
-    if (this.#closed || signal.aborted || this.#catalog.snapshot(service).revision !== index) return
+  async changed(service: ServiceKey, index: Revision, wait: number, asker: Asker): Promise<void> {
+    if (this.#closed || asker.closed || this.#catalog.snapshot(service).revision !== index) return
     if (this.#size >= this.#bound)
       throw new SeamarkError('too_many', `${this.#bound} requests wait already: try again later.`)
     await new Promise<void>((resolve) => {
@@ -55,14 +56,14 @@ export class Waiters {
         if (group.size === 0) this.#byService.delete(id)
         this.#size--
         timer.cancel()
-        signal.removeEventListener('abort', end)
+        asker.off('close', end)
         resolve()
       }
       const wake = () => {
         if (this.#closed || this.#catalog.snapshot(service).revision !== index) end()
       }
       const timer = this.#clock.after(wait, end)
-      signal.addEventListener('abort', end, { once: true })
+      asker.once('close', end)
       group.add(wake)
     })
   }

@@ -1,4 +1,5 @@
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http'
+import type { Asker } from '../asker.ts'
 
 /** The parameters of a question: all that may be kept of it once it is answered. */
 export class Question {
@@ -28,7 +29,6 @@ export class Ask extends Question {
   readonly body: Buffer
   readonly #request: IncomingMessage
   readonly #response: ServerResponse
-  #closed: AbortSignal | undefined
 
   /** `path` is the endpoint's. */
   constructor(path: string, body: Buffer, request: IncomingMessage, response: ServerResponse) {
@@ -52,15 +52,8 @@ export class Ask extends Question {
     return (this.#request.socket.remoteAddress ?? '').replace(/^::ffff:(?=[\d.]+$)/, '')
   }
 
-  /** Aborts when the one who asked goes away. */
-  get closed(): AbortSignal {
-    if (this.#closed === undefined) {
-      const controller = new AbortController()
-      if (this.#response.closed) controller.abort()
-      // With a reason, so that no error with its stack is made for each request that waited.
-      else this.#response.once('close', () => controller.abort('closed'))
-      this.#closed = controller.signal
-    }
-    return this.#closed
+  /** Tells when the one who asked goes away. */
+  get closed(): Asker {
+    return this.#response
   }
 }

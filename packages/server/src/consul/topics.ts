@@ -1,4 +1,5 @@
 import { type Clock, SeamarkError } from '@seamark/core'
+import type { Asker } from '../asker.ts'
 
 /** Requests that wait for something to change, by what it is: a change of one topic wakes nobody who waits for another. */
 export class Topics {
@@ -34,16 +35,11 @@ export class Topics {
   }
 
   /**
-   * Resolves as soon as one of the topics was woken and `done()` is true, after `wait` ms, when `signal` aborts, or when
-   * the server closes. Throws `too_many`.
+   * Resolves as soon as one of the topics was woken and `done()` is true, after `wait` ms, when the asker goes away, or
+   * when the server closes. Throws `too_many`.
    */
-  async until(
-    topics: readonly string[],
-    done: () => boolean,
-    wait: number,
-    signal: AbortSignal,
-  ): Promise<void> {
-    if (this.#closed || signal.aborted) return
+  async until(topics: readonly string[], done: () => boolean, wait: number, asker: Asker): Promise<void> {
+    if (this.#closed || asker.closed) return
     if (this.#size >= this.#bound)
       throw new SeamarkError('too_many', `${this.#bound} requests wait already: try again later.`)
     await new Promise<void>((resolve, reject) => {
@@ -56,7 +52,7 @@ export class Topics {
         }
         this.#size--
         timer.cancel()
-        signal.removeEventListener('abort', stop)
+        asker.off('close', stop)
         if (error === undefined) resolve()
         else reject(error)
       }
@@ -69,7 +65,7 @@ export class Topics {
         }
       }
       const timer = this.#clock.after(wait, stop)
-      signal.addEventListener('abort', stop, { once: true })
+      asker.once('close', stop)
       for (const topic of topics) {
         const group = this.#waiting.get(topic) ?? new Set()
         this.#waiting.set(topic, group)
