@@ -126,11 +126,11 @@ export class Nodes {
 
   #keep(before: Map<string, Kept>, server: AgentServer | undefined, entry: Entry | undefined): void {
     const name = server?.name ?? entry!.instance.id
-    const item = this.#records.item(nodeKey(name))
+    const item = entry && this.#records.item(nodeKey(name))
     const sources = [server && JSON.stringify(server), entry, item]
     const former = before.get(name)
     const same = former?.sources.every((source, index) => source === sources[index])
-    const record = this.#records.get(nodeKey(name))
+    const record = item && this.#records.get(nodeKey(name))
     const node = same
       ? former!.node
       : server === undefined
