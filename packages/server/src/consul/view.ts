@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import {
   type Catalog,
   type Entry,
@@ -286,7 +287,9 @@ export class View {
     const record = made?.item === item ? made?.service.record : this.records.get(entry.instance)
     const node = this.#nodeOf(record)
     if (made !== undefined && made.item === item && made.node === node) return made.service
-    const service = consulService(entry, record, node)
+    let service = consulService(entry, record, node)
+    // A record that comes before its instance changes nothing yet that one could see: nobody is to be woken.
+    if (made?.node === node && isDeepStrictEqual({ ...made.service, record }, service)) service = made.service
     this.#made.set(entry, { item, node, service })
     return service
   }
