@@ -50,6 +50,10 @@ const questions: readonly (readonly [words: string, expected: Partial<DigAnswer>
   // A namespace is no tag, and its services are not Consul's.
   ['app2.service.consul A', { ...nothing, status: 'NXDOMAIN', authority: soa('consul') }],
   ['blue.app.service.consul A', { answer: ['blue.app.service.consul. 0 A 10.0.0.1'] }],
+  // A version in a name.
+  ['v2.app.service.consul A', { answer: ['v2.app.service.consul. 0 A 10.0.0.1'] }],
+  ['v2.1.app.service.consul A', { answer: ['v2.1.app.service.consul. 0 A 10.0.0.1'] }],
+  ['v2.2.app.service.consul A', { ...nothing, status: 'NXDOMAIN', authority: soa('consul') }],
   ['app.default.seamark A', { answer: ['app.default.seamark. 0 A 10.0.0.1'] }],
   // As little as possible (RFC 8482).
   ['app2.test.shop.local ANY', { answer: [expect.stringMatching(/ HINFO "RFC8482" ""$/)] }],
@@ -67,7 +71,7 @@ engineTests('dig', () => {
     await put(`${agent.url}/api/v1/namespaces/test.shop/services/sunk/instances/c/maintenance`, {
       enable: true,
     })
-    await register('default', 'app', 'd', { address: '10.0.0.1', port: 80, tags: ['blue'] })
+    await register('default', 'app', 'd', { address: '10.0.0.1', port: 80, tags: ['blue'], version: '2.1.3' })
   })
   afterAll(() => agent?.[Symbol.asyncDispose]())
 
