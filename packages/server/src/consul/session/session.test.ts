@@ -288,6 +288,29 @@ describe('a session', () => {
     await condition(async () => (await holder(asked, 'k')) === undefined)
   })
 
+  it('stays while its server restarts, and ends when that is away for longer', async () => {
+    const clock = fakeClock()
+    await using engine = memory({ clock })
+    const shared = { engine, clock, shared: true }
+    const stays = await asking({ ...shared, name: 'b', consul: { nodeName: 'n2' } })
+    const restarting = { ...shared, name: 'a', consul: { nodeName: 'n1' } }
+    const first = await asking(restarting)
+    const id = await create(first, { LockDelay: '0s' })
+    await acquire(first, 'k', id)
+    await closed(first, clock)
+    await pass(clock, 20_000)
+    const second = await asking(restarting)
+    await pass(clock, 40_000)
+    expect(await exists(stays, id)).toBe(true)
+    expect(await exists(second, id)).toBe(true)
+    await closed(second, clock)
+    await pass(clock, 25_000)
+    expect(await holder(stays, 'k')).toBe(id)
+    await passUntil(clock, async () => !(await exists(stays, id)))
+    await condition(async () => (await holder(stays, 'k')) === undefined)
+    await closed(stays, clock)
+  })
+
   it('ends when one of its checks turns critical, and cannot begin with one that is', async () => {
     await using asked = await asking()
     const register = { Name: 'web', ID: 'w1', Check: { CheckID: 'alive', TTL: '1h', Status: 'passing' } }
@@ -319,6 +342,16 @@ describe('a session', () => {
     expect((await gone).json).toEqual([])
   })
 })
+
+/** A server among several lets its going spread before it is gone. */
+async function closed(asked: Asking, clock: FakeClock): Promise<void> {
+  let done = false
+  const closing = asked[Symbol.asyncDispose]().then(() => {
+    done = true
+  })
+  while (!done) await clock.advance(100)
+  await closing
+}
 
 async function served<T>(
   folder: string,
