@@ -10,6 +10,7 @@ import { catalog } from './interactions/catalog.ts'
 import { endpoints } from './interactions/endpoints.ts'
 import { filter } from './interactions/filter.ts'
 import { health } from './interactions/health.ts'
+import { indexes } from './interactions/indexes.ts'
 import { kv } from './interactions/kv.ts'
 import { others } from './interactions/others.ts'
 import { query } from './interactions/query.ts'
@@ -18,7 +19,19 @@ import { transaction } from './interactions/txn.ts'
 import { documentedEndpoints } from './reference.ts'
 import { type Ports, transcript } from './transcript.ts'
 
-const groups = { agent, catalog, health, filter, kv, session, txn: transaction, query, others, endpoints }
+const groups = {
+  agent,
+  catalog,
+  health,
+  filter,
+  kv,
+  session,
+  txn: transaction,
+  query,
+  others,
+  indexes,
+  endpoints,
+}
 
 const nodeName = 'harbour'
 const nodeId = '6c5a7d0e-7a3b-4f43-9a52-1f1d2c3b4a59'
