@@ -179,16 +179,18 @@ async function register(context: ConsulContext, namespace: string, told: Registr
         `failed inserting check: Missing service registration on node ${JSON.stringify(name)}`,
       )
 
+  // All of it is looked at before any of it is written.
+  const plans: Plan[] = []
   // Of a server, only its checks are told of here: it says itself who it is.
   const own = byService.get('') ?? []
-  if (node?.server === undefined) await registerNode(context, told, own)
+  if (node?.server === undefined) plans.push(nodePlan(context, told, own))
   else if (own.length > 0) {
     const { input, record } = writer.nodeInput(node)
-    await put(context, input, record, own)
+    plans.push(plan(input, record, own))
   }
-  const address = view.nodes.get(name)?.address ?? told.Address ?? ''
+  const address = node?.server?.address ?? plans[0]!.input.address
+  const former = service && find(context, namespace, name, serviceId!)
   if (service !== undefined) {
-    const former = find(context, namespace, name, serviceId!)
     // An agent adds the families of the address; the catalog keeps what it is told.
     const { TaggedAddresses: ownAddresses, ...fields } = service
     const key = keyOn(context, namespace, name, service.Service!, serviceId!)
@@ -197,76 +199,81 @@ async function register(context: ConsulContext, namespace: string, told: Registr
     })
     const { taggedAddresses: _own, ...plain } = record
     const tagged = addresses(ownAddresses)
-    await put(
-      context,
-      { ...input, checks: former?.entry?.instance.checks ?? [] },
-      {
-        node: name,
-        ...(key.id !== serviceId && { id: serviceId! }),
-        ...plain,
-        ...(tagged && { taggedAddresses: tagged }),
-        ...withChecks(former?.record?.checks ?? {}),
-      },
-      byService.get(serviceId!) ?? [],
+    plans.push(
+      plan(
+        { ...input, checks: former?.entry?.instance.checks ?? [] },
+        {
+          node: name,
+          ...(key.id !== serviceId && { id: serviceId! }),
+          ...plain,
+          ...(tagged && { taggedAddresses: tagged }),
+          ...withChecks(former?.record?.checks ?? {}),
+        },
+        byService.get(serviceId!) ?? [],
+      ),
     )
-    if (former !== undefined && former.name !== service.Service)
-      await writer.deregister(keyOfEntry(former.entry!))
   }
   for (const [id, checks] of byService) {
     if (id === '' || (id === serviceId && service !== undefined)) continue
     const found = find(context, namespace, name, id)!
-    await put(context, found.entry!.instance, found.record ?? { node: name }, checks)
+    plans.push(plan(found.entry!.instance, found.record ?? { node: name }, checks))
   }
+  for (const { input, record } of plans) writer.prepare(input, record, [])
+
+  const same = sameNode(context, told)
+  if (same !== undefined) await deregisterNode(context, same)
+  for (const each of plans) await carryOut(context, each)
+  if (former !== undefined && former.name !== service!.Service)
+    await writer.deregister(keyOfEntry(former.entry!))
   await follow(context, name, address)
 }
 
-async function registerNode(
-  context: ConsulContext,
-  told: Registration,
-  checks: readonly ToldCheck[],
-): Promise<void> {
-  const { view } = context
-  const key = nodeKey(told.Node!)
-  const former = context.server.catalog.entry(key)
-  const keep = told.SkipNodeUpdate === true && former !== undefined
-  const id = told.ID?.toLowerCase()
-  if (id) {
-    const same = view.nodes.list().find((node) => node.id === id && node.name !== told.Node)
-    if (same?.server !== undefined)
-      throw new ConsulError(
-        500,
-        `failed inserting node: Error while renaming Node ID: ${JSON.stringify(id)}: Node name ${told.Node} is reserved by node ${id} with name ${same.name}`,
-      )
-    if (same !== undefined) await deregisterNode(context, same.name)
-  }
-  const input: InstanceInput = keep
-    ? former.instance
-    : {
-        ...key,
-        address: told.Address!,
-        port: 0,
-        metadata: told.NodeMeta ?? {},
-        checks: former?.instance.checks ?? [],
-      }
-  const before = view.records.get(key)
-  const record: ConsulRecord = keep
-    ? (before ?? { node: told.Node! })
-    : {
-        node: told.Node!,
-        ...(id && { nodeId: id }),
-        ...(told.TaggedAddresses && { nodeAddresses: told.TaggedAddresses }),
-        ...withChecks(before?.checks ?? {}),
-      }
-  await put(context, input, record, checks)
+/** An instance to be registered, its record, and what is to be reported of it. */
+interface Plan {
+  readonly input: InstanceInput
+  readonly record: ConsulRecord
+  readonly told: readonly ToldCheck[]
 }
 
-/** Registers an instance with these checks beside those it has, and reports what was told of them. */
-async function put(
-  { writer }: ConsulContext,
-  input: InstanceInput,
-  record: ConsulRecord,
-  told: readonly ToldCheck[],
-): Promise<void> {
+function nodePlan(context: ConsulContext, told: Registration, checks: readonly ToldCheck[]): Plan {
+  const key = nodeKey(told.Node!)
+  const former = context.server.catalog.entry(key)
+  const before = context.view.records.get(key)
+  if (told.SkipNodeUpdate === true && former !== undefined)
+    return plan(former.instance, before ?? { node: told.Node! }, checks)
+  const id = told.ID?.toLowerCase()
+  return plan(
+    {
+      ...key,
+      address: told.Address!,
+      port: 0,
+      metadata: told.NodeMeta ?? {},
+      checks: former?.instance.checks ?? [],
+    },
+    {
+      node: told.Node!,
+      ...(id && { nodeId: id }),
+      ...(told.TaggedAddresses && { nodeAddresses: told.TaggedAddresses }),
+      ...withChecks(before?.checks ?? {}),
+    },
+    checks,
+  )
+}
+
+/** Another node of the same id: it is this one's former name. */
+function sameNode({ view }: ConsulContext, { ID = '', Node }: Registration): string | undefined {
+  const id = ID.toLowerCase()
+  const same = id === '' ? undefined : view.nodes.list().find((node) => node.id === id && node.name !== Node)
+  if (same?.server !== undefined)
+    throw new ConsulError(
+      500,
+      `failed inserting node: Error while renaming Node ID: ${JSON.stringify(id)}: Node name ${Node} is reserved by node ${id} with name ${same.name}`,
+    )
+  return same?.name
+}
+
+/** The instance with these checks beside those it has. */
+function plan(input: InstanceInput, record: ConsulRecord, told: readonly ToldCheck[]): Plan {
   const checks = new Map((input.checks ?? []).map((check) => [check.id!, check]))
   const records: Record<string, CheckRecord> = { ...record.checks }
   for (const check of told) {
@@ -276,7 +283,15 @@ async function put(
     records[id] = checkRecord(check)
   }
   const { checks: _former, ...plain } = record
-  await writer.register({ ...input, checks: [...checks.values()] }, { ...plain, ...withChecks(records) }, [])
+  return {
+    input: { ...input, checks: [...checks.values()] },
+    record: { ...plain, ...withChecks(records) },
+    told,
+  }
+}
+
+async function carryOut({ writer }: ConsulContext, { input, record, told }: Plan): Promise<void> {
+  await writer.register(input, record, [])
   if (told.length === 0) return
   const key = { namespace: input.namespace, service: input.service, id: input.id }
   await writer.report(
@@ -335,14 +350,22 @@ function typeOf(definition: Readonly<Record<string, unknown>>): string {
 
 /** On a server's node, a service is the agent's, and has its own id. */
 function keyOn(
-  { view }: ConsulContext,
+  { view, server }: ConsulContext,
   namespace: string,
   node: string,
   service: string,
   id: string,
 ): InstanceKey {
   const isServer = view.nodes.get(node)?.server !== undefined
-  return { namespace, service, id: isServer ? id : `${id}@${node}` }
+  const key = { namespace, service, id: isServer ? id : `${id}@${node}` }
+  const located = server.catalog.locate(namespace, key.id)
+  const other = located && view.instance(located)
+  if (other !== undefined && (isServer ? other.node.server === undefined : other.node.name !== node))
+    throw new ConsulError(
+      500,
+      `The ID ${JSON.stringify(key.id)} is taken by a service on node ${other.node.name}`,
+    )
+  return key
 }
 
 function find(context: ConsulContext, namespace: string, node: string, id: string) {

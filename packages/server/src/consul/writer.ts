@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from 'node:util'
 import {
   type CheckInput,
   type CheckReport,
+  checkWrite,
   type InstanceInput,
   type InstanceKey,
   instance,
@@ -48,7 +49,17 @@ export class Writer {
    * those named. Resolves once this server shows it. Throws what makes no instance, and what checks may not do.
    */
   async register(input: InstanceInput, record: ConsulRecord, begun?: readonly string[]): Promise<void> {
-    const { server, view, itemsVisible } = this.#context
+    const { server, itemsVisible } = this.#context
+    const { value, operations, isThere } = this.prepare(input, record, begun)
+    if (operations.length > 0) await itemsVisible((await server.engine.write(operations)) ?? 0)
+    if (isThere) return
+    const { revision } = await server.engine.register(value)
+    await server.visible(revision)
+  }
+
+  /** What `register` would write. Throws what it would throw, as long as the engine takes it. */
+  prepare(input: InstanceInput, record: ConsulRecord, begun?: readonly string[]) {
+    const { server, view } = this.#context
     const value = instance(input)
     refuseChecks(value, server.checkPolicy)
     const former = server.catalog.entry(value)
@@ -73,10 +84,10 @@ export class Writer {
     }
     for (const id of Object.keys(before?.checks ?? {}))
       if (record.checks?.[id]?.type !== 'ttl') operations.push({ type: 'delete', key: renewalKey(value, id) })
-    if (operations.length > 0) await itemsVisible((await server.engine.write(operations)) ?? 0)
-    if (former !== undefined && before !== undefined && isDeepStrictEqual(former.instance, value)) return
-    const { revision } = await server.engine.register(value)
-    await server.visible(revision)
+    checkWrite([{ type: 'delete', key: recordKey(value) }])
+    checkWrite(operations)
+    const isThere = former !== undefined && before !== undefined && isDeepStrictEqual(former.instance, value)
+    return { value, operations, isThere }
   }
 
   /** Removes an instance; its record goes with it. Resolves once this server shows no more of it. */
