@@ -11,7 +11,7 @@ export interface Plan<T> {
 /** How often others may be faster. Within one server, `Turns` keep writers of the same keys apart. */
 const most = 100
 
-/** Milliseconds to wait for the change that was in the way, if the replica is not told of it. */
+/** Milliseconds to wait for the change that was in the way, at most. */
 const patience = 1_000
 
 /**
@@ -21,24 +21,29 @@ const patience = 1_000
 export async function attempt<T>(context: ConsulContext, plan: () => Plan<T>): Promise<T> {
   const { items, server, itemsVisible } = context
   for (let count = 0; count < most; count++) {
-    const seen = items.revision
     const { operations, result } = plan()
     const revision = operations.length === 0 ? 0 : await server.engine.write(operations)
     if (revision !== undefined) {
       await itemsVisible(revision)
       return result(revision)
     }
-    if (items.revision === seen) await change(items, server.clock)
+    await overtaken(operations, items, server.clock)
   }
   throw new ConsulError(503, 'Others changed the same keys again and again: try again later.', {
     'Retry-After': '1',
   })
 }
 
-function change(items: Items, clock: Clock): Promise<void> {
+/** Resolves once the replica shows something else than what was compared, or after a while. */
+function overtaken(operations: readonly WriteOperation[], items: Items, clock: Clock): Promise<void> {
+  const isOvertaken = () =>
+    operations.some(({ key, at }) => at !== undefined && at !== (items.get(key)?.modifiedRevision ?? 0))
+  if (isOvertaken()) return Promise.resolve()
   return new Promise((resolve) => {
     const timer = clock.after(patience, end)
-    const listening = items.subscribe(end)
+    const listening = items.subscribe(() => {
+      if (isOvertaken()) end()
+    })
     function end() {
       timer.cancel()
       listening[Symbol.dispose]()

@@ -14,6 +14,11 @@ export function checksGone(view: View, node: ConsulNode, session: Session): stri
   })
 }
 
+/** Whether the checks of its node's services, or of those who told of its node, matter to it. */
+export function hasOtherChecks(session: Session): boolean {
+  return checkIds(session).some((id) => id !== 'serfHealth')
+}
+
 function checkIds({ NodeChecks, ServiceChecks, Checks }: Session): string[] {
   return [
     ...new Set([...(Checks ?? []), ...(NodeChecks ?? []), ...(ServiceChecks ?? []).map(({ ID }) => ID)]),

@@ -19,7 +19,7 @@ import { encodeEntry, entryPrefix } from '../kv/entry.ts'
 import { Graveyard } from '../kv/graveyard.ts'
 import { indexAt } from '../kv/index-at.ts'
 import type { Keys } from '../kv/keys.ts'
-import { checksGone } from './session-checks.ts'
+import { checksGone, hasOtherChecks } from './session-checks.ts'
 import {
   encodeEnded,
   encodeSession,
@@ -93,7 +93,11 @@ export class Sessions implements AsyncDisposable {
   readonly #working = new Set<Promise<void>>()
   /** Sessions whose servers are away, since then. */
   readonly #away = new Map<string, number>()
-  #examining = false
+  /** Sessions that other checks than that of their node's agent can end. */
+  readonly #checked = new Set<string>()
+  /** Sessions to look at whether their nodes and checks are still there. */
+  #doubtful = new Set<string>()
+  #begun = false
   #closed = false
 
   constructor({ context, keys, bound }: SessionsOptions) {
@@ -116,9 +120,13 @@ export class Sessions implements AsyncDisposable {
       () => {
         this.#graveyard.raise(items.revision)
         if (this.#closed) return
-        const examine = () => this.#examineSoon()
-        this.#subscriptions.push(server.catalog.subscribe(examine), view.nodes.subscribe(examine))
-        examine()
+        const all = () => this.#doubt(this.list().map(({ session }) => session.ID))
+        this.#subscriptions.push(
+          server.catalog.subscribe(() => this.#doubt(this.#checked)),
+          view.nodes.subscribe(all),
+        )
+        this.#begun = true
+        all()
       },
       () => {}, // Closed before it was warm.
     )
@@ -220,7 +228,7 @@ export class Sessions implements AsyncDisposable {
     for (const id of changed) topics.wake(sessionTopic(id))
     topics.wake(sessionsTopic)
     // A node or a check may have gone while the session was being created.
-    this.#examineSoon()
+    this.#doubt(changed)
   }
 
   #saw(item: Item): void {
@@ -235,8 +243,12 @@ export class Sessions implements AsyncDisposable {
       this.#start(item, ttl, async ({ revision }) => {
         await this.#context.server.engine.write([{ type: 'delete', key: name, at: revision }])
       })
-    } else if (name.startsWith(sessionPrefix) && endedSession(item)) {
-      this.#later(unfinished, () => this.#finish(name.slice(sessionPrefix.length)))
+    } else if (name.startsWith(sessionPrefix)) {
+      const id = name.slice(sessionPrefix.length)
+      const session = liveSession(item)
+      if (session !== undefined && hasOtherChecks(session)) this.#checked.add(id)
+      else this.#checked.delete(id)
+      if (endedSession(item)) this.#later(unfinished, () => this.#finish(id))
     }
   }
 
@@ -265,6 +277,11 @@ export class Sessions implements AsyncDisposable {
   }
 
   #drop(name: string): void {
+    if (name.startsWith(sessionPrefix)) {
+      const id = name.slice(sessionPrefix.length)
+      this.#checked.delete(id)
+      this.#away.delete(id)
+    }
     const deadline = this.#deadlines.get(name)
     if (deadline === undefined) return
     this.#deadlines.delete(name)
@@ -341,46 +358,49 @@ export class Sessions implements AsyncDisposable {
     yield* this.#bound(id)
   }
 
-  /** Once for all changes of one turn of the event loop. */
-  #examineSoon(): void {
-    if (this.#examining || this.#closed) return
-    this.#examining = true
+  /** Looks at them once for all changes of one turn of the event loop. */
+  #doubt(ids: Iterable<string>): void {
+    if (!this.#begun || this.#closed) return
+    const waiting = this.#doubtful.size > 0
+    for (const id of ids) this.#doubtful.add(id)
+    if (waiting || this.#doubtful.size === 0) return
     setImmediate(() => {
-      this.#examining = false
-      if (!this.#closed) this.#examine()
+      const doubtful = this.#doubtful
+      this.#doubtful = new Set()
+      if (!this.#closed) for (const id of doubtful) this.#examine(id)
     })
   }
 
-  /** Ends the sessions whose nodes or checks are gone, or critical. */
-  #examine(): void {
+  /** Ends the session if its node or one of its checks is gone, or critical. */
+  #examine(id: string): void {
     const { view } = this.#context
-    for (const { session } of this.list()) {
-      const node = view.nodes.find(session.Node)
-      if (node === undefined && isAtServer(session)) this.#wait(session)
-      else {
-        this.#away.delete(session.ID)
-        if (node === undefined || checksGone(view, node, session).length > 0)
-          this.#work(
-            () => this.end(session.ID),
-            () => this.#examineSoon(),
-          )
-      }
+    const session = this.get(id)?.session
+    if (session === undefined) return
+    const node = view.nodes.find(session.Node)
+    if (node === undefined && isAtServer(session)) this.#wait(id)
+    else {
+      this.#away.delete(id)
+      if (node === undefined || checksGone(view, node, session).length > 0) this.#endSoon(id)
     }
   }
 
-  #wait({ ID: id }: Session): void {
+  #wait(id: string): void {
     const since = this.#away.get(id)
     const now = this.#clock.now()
     if (since === undefined) {
       this.#away.set(id, now)
-      this.#later(serverAway, async () => this.#examineSoon())
+      this.#later(serverAway, async () => this.#doubt([id]))
     } else if (now - since >= serverAway) {
       this.#away.delete(id)
-      this.#work(
-        () => this.end(id),
-        () => this.#examineSoon(),
-      )
+      this.#endSoon(id)
     }
+  }
+
+  #endSoon(id: string): void {
+    this.#work(
+      () => this.end(id),
+      () => this.#doubt([id]),
+    )
   }
 
   #later(delay: number, task: () => Promise<void>): void {
