@@ -182,6 +182,7 @@ describe('a DNS server', () => {
     [{ altDomain: 'Consul' }, /"consul\." is there twice/],
     [{ namespaceDomains: ['a.', 'A'] }, /"a\." is there twice/],
     [{ namespaceDomains: ['in-addr.arpa'] }, /is there twice/],
+    [{ datacenter: 'eu.west' }, /The datacenter "eu.west" is no label/],
     [{ recursors: ['dns.example'] }, /"dns.example" is no recursor/],
     [{ recursors: ['10.0.0.1:99999'] }, /is no DNS server/],
     [{ udpAnswerLimit: 0 }, /udpAnswerLimit must be a whole number from 1/],

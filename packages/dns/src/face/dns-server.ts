@@ -95,6 +95,7 @@ class Face implements DnsServer {
   readonly #recursors: Recursors | undefined
   readonly #responder: Responder
   readonly #domains: ReadonlySet<string>
+  readonly #datacenter: string
   readonly #closing = new AbortController()
   #zones: Zones | undefined
   #subscription: Disposable | undefined
@@ -127,6 +128,10 @@ class Face implements DnsServer {
     const twice = all.find((domain, index) => all.indexOf(domain) !== index)
     if (twice !== undefined) throw wrong(`The domain "${twice}." is there twice.`)
     this.#domains = new Set(all)
+    const datacenter = options.names?.datacenter ?? options.datacenter ?? 'dc1'
+    if (wireName(datacenter)?.starts.length !== 1)
+      throw wrong(`The datacenter "${datacenter}" is no label of DNS: at most 63 characters, without dots.`)
+    this.#datacenter = asciiLower(datacenter)
     this.#limit = new RateLimit({
       clock,
       perSecond: whole('responseRate', responseRate, 0, 1_000_000_000),
@@ -212,11 +217,10 @@ class Face implements DnsServer {
 
   #open(): void {
     const catalog = this.#catalog
-    const { onlyPassing = false, aRecordLimit = 0, datacenter = 'dc1' } = this.#options
+    const { onlyPassing = false, aRecordLimit = 0 } = this.#options
     const services = new ServiceIndex(catalog)
     const addresses = new AddressIndex(catalog)
-    const own =
-      this.#options.names === undefined ? new CatalogNames(catalog, asciiLower(datacenter)) : undefined
+    const own = this.#options.names === undefined ? new CatalogNames(catalog, this.#datacenter) : undefined
     const names = this.#options.names ?? own!
     const zones = new Zones()
     const records = new ServiceRecords(names, { onlyPassing, limit: aRecordLimit }, (host, type, depth) =>

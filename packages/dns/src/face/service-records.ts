@@ -35,10 +35,11 @@ export type HostType = 'A' | 'AAAA' | 'CNAME'
 /** Where an entry can be reached. */
 interface Location {
   readonly entry: Entry
-  readonly place: Place
   /** A host name, when there are no bytes. */
   readonly address: string
   readonly bytes: Buffer | undefined
+  /** The same for the same bytes. */
+  readonly key: string
 }
 
 /** Turns the entries of a service into records. */
@@ -47,6 +48,8 @@ export class ServiceRecords {
   readonly #onlyPassing: boolean
   readonly #limit: number
   readonly #addresses: LocalAddresses
+  /** Of a service's many entries, few change at a time. */
+  readonly #locations = new WeakMap<Entry, Location>()
 
   /** `limit`: how many addresses an answer has at most; 0: all. */
   constructor(
@@ -69,7 +72,11 @@ export class ServiceRecords {
 
   /** Of entries that are healthy, at least one. */
   find(apex: Apex, question: ServiceQuestion, holds?: () => boolean): Finding {
-    const locations = question.entries.flatMap((entry) => this.#location(entry, question.name) ?? [])
+    const locations: Location[] = []
+    for (const entry of question.entries) {
+      const location = this.#location(entry, question.name)
+      if (location !== undefined) locations.push(location)
+    }
     switch (question.type) {
       case types.SRV:
         // What other names of ours say may change, and is asked for again.
@@ -91,13 +98,15 @@ export class ServiceRecords {
   }
 
   #location(entry: Entry, name: string): Location | undefined {
-    const place = this.#names.place(entry)
-    const { address } = entry.instance
+    let location = this.#locations.get(entry)
+    if (location === undefined) {
+      location = located(entry, entry.instance.address)
+      this.#locations.set(entry, location)
+    }
+    if (location.bytes !== undefined || hostName(location.address) !== name) return location
     // One that says to be where it is asked for is on its node, as far as anyone knows.
-    const own = hostName(address) === name ? place.node?.address : address
-    return own === undefined || own === name
-      ? undefined
-      : { entry, place, address: own, bytes: addressBytes(own) }
+    const node = this.#names.place(entry).node?.address
+    return node === undefined || hostName(node) === name ? undefined : located(entry, node)
   }
 
   #hosts(
@@ -110,9 +119,8 @@ export class ServiceRecords {
     const length = type === 'A' ? 4 : 16
     const found = new Map<string, Group>()
     if (type !== 'CNAME')
-      for (const { bytes } of locations)
-        if (bytes?.length === length)
-          found.set(bytes.toString('latin1'), group({ type, ttl, address: bytes }))
+      for (const { bytes, key } of locations)
+        if (bytes?.length === length) found.set(key, group({ type, ttl, address: bytes }))
     if (found.size > 0)
       return { ...apex.found([...found.values()], holds), ...(this.#limit > 0 && { most: this.#limit }) }
     // A name that is another one is nothing else (RFC 1034, 3.6.2).
@@ -146,30 +154,31 @@ export class ServiceRecords {
   }
 
   #services(locations: readonly Location[], question: ServiceQuestion): readonly Group[] {
-    const { ttl, depth } = question
     const groups = new Map<string, Group>()
-    for (const { entry, place, address, bytes } of locations) {
-      const { port, weight } = entry.instance
-      const target = bytes === undefined ? wireName(address) : this.#target(place, bytes, question)
-      if (target === undefined) continue
-      const key = `${port} ${target.keys[0]}`
-      if (groups.has(key)) continue
-      const said = entry.health.status === 'warning' ? (place.warningWeight ?? weight) : weight
-      const record: ResourceRecord = { type: 'SRV', ttl, weight: Math.min(0xffff, said), port, target }
-      groups.set(key, group(record, this.#extra(target, address, bytes, ttl, depth)))
+    for (const location of locations) {
+      const { entry, address, bytes, key } = location
+      const one = `${entry.instance.port} ${key}`
+      if (groups.has(one) || (bytes === undefined && wireName(address) === undefined)) continue
+      groups.set(one, new LazyGroup(() => this.#service(location, question)))
     }
     return [...groups.values()]
   }
 
+  #service({ entry, address, bytes }: Location, question: ServiceQuestion): Group {
+    const { ttl, depth } = question
+    const { port, weight } = entry.instance
+    const place = this.#names.place(entry)
+    const target = bytes === undefined ? wireName(address)! : this.#target(place, bytes, question)
+    const said = entry.health.status === 'warning' ? (place.warningWeight ?? weight) : weight
+    const record: ResourceRecord = { type: 'SRV', ttl, weight: Math.min(0xffff, said), port, target }
+    return group(record, this.#extra(target, address, bytes, ttl, depth))
+  }
+
   /** As Consul calls the hosts that SRV records lead to. */
-  #target(
-    { node, atNode = false }: Place,
-    bytes: Buffer,
-    { domain, nodes }: ServiceQuestion,
-  ): WireName | undefined {
+  #target({ node, atNode = false }: Place, bytes: Buffer, { domain, nodes }: ServiceQuestion): WireName {
     const isNode = nodes && atNode && node !== undefined
     const named = isNode ? wireName(`${node.name}.node.${domain}`) : undefined
-    return named ?? wireName(`${bytes.toString('hex')}.addr.${domain}`)
+    return named ?? wireName(`${bytes.toString('hex')}.addr.${domain}`)!
   }
 
   #extra(
@@ -185,6 +194,31 @@ export class ServiceRecords {
       (this.#addresses(host, type, depth) ?? []).map((found) => ({ owner, type, ttl, address: found })),
     )
   }
+}
+
+/** Made when it is first in an answer: of many, few ever are. */
+class LazyGroup implements Group {
+  readonly #make: () => Group
+  #made: Group | undefined
+
+  constructor(make: () => Group) {
+    this.#make = make
+  }
+
+  get answers(): Group['answers'] {
+    this.#made ??= this.#make()
+    return this.#made.answers
+  }
+
+  get extra(): Group['extra'] {
+    this.#made ??= this.#make()
+    return this.#made.extra
+  }
+}
+
+function located(entry: Entry, address: string): Location {
+  const bytes = addressBytes(address)
+  return { entry, address, bytes, key: bytes?.toString('latin1') ?? hostName(address) }
 }
 
 /** As the names of our zones are compared. */
