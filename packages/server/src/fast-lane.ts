@@ -82,7 +82,7 @@ export class FastLane {
       requests.push(request)
       start = request.end
     }
-    if (text.length <= longestRemembered && requests.every((request) => this.#isKept(request))) {
+    if (text.length <= longestRemembered && requests.every(({ method }) => method === 'GET')) {
       if (this.#requests.size >= remembered) this.#requests.clear()
       this.#requests.set(text, requests)
     }
@@ -104,10 +104,6 @@ export class FastLane {
     log.debug({ method, url, status }, 'answered')
     return true
   }
-
-  #isKept({ method, url }: PlainRequest): boolean {
-    return method === 'GET' && this.#context.answers.get(url) !== undefined
-  }
 }
 
 /** One connection, for as long as it is certain where node:http stands. */
@@ -116,7 +112,7 @@ class Visit {
   readonly #socket: Socket
   readonly #parse: Parse
   /** Whether node:http has answered once: until then, it counts how long it waits for a request. */
-  #known = false
+  #answered = false
   /** Whether node:http has a request under way. */
   #busy = false
   /** How many requests node:http found in what it was given last. */
@@ -135,7 +131,7 @@ class Visit {
     this.#found++
     response.once('close', () => {
       this.#busy = false
-      this.#known = true
+      this.#answered = true
       if (!request.complete || !this.#socket.writable) this.#leave()
     })
   }
@@ -149,7 +145,7 @@ class Visit {
     }
     let start = 0
     for (const request of requests) {
-      if (this.#known && this.#lane.answer(this.#socket, request)) start = request.end
+      if (this.#answered && this.#lane.answer(this.#socket, request)) start = request.end
       else {
         const rest = chunk.subarray(start)
         if (request.end === chunk.length) this.#pass(rest)
