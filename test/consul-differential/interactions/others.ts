@@ -77,6 +77,35 @@ export const others: Interactions = {
     await post('/v1/agent/connect/authorize', {})
     await post('/v1/agent/connect/authorize')
   },
+  'config entries and discovery chains': async ({ get }) => {
+    await get('/v1/config/service-defaults')
+    await get('/v1/config/service-defaults/web')
+    await get('/v1/config/nothing')
+    await get('/v1/discovery-chain/web')
+  },
+  'operator: raft, autopilot': async ({ get, peek, note }) => {
+    const { Servers } = (await peek('/v1/operator/raft/configuration')).json<{ Servers: object[] }>()
+    note('raft', Servers)
+    await get('/v1/operator/autopilot/configuration')
+  },
+  "the internal API of Consul's own pages": async ({ get, put }) => {
+    await put('/v1/agent/service/register', { Name: 'web', Port: 1, Tags: ['a'], Check: { TTL: '1h' } })
+    await put('/v1/agent/service/register', { Name: 'plain', Check: { TTL: '1h' } })
+    await put('/v1/agent/check/register', { Name: 'disk', TTL: '1h' })
+    await put('/v1/catalog/register', {
+      Node: 'rock',
+      Address: '10.9.0.1',
+      Service: { Service: 'db' },
+      Checks: [
+        { CheckID: 'node', Name: 'node', Status: 'passing' },
+        { CheckID: 'db', Name: 'db', Status: 'passing', ServiceID: 'db' },
+      ],
+    })
+    await get('/v1/internal/ui/services')
+    await get('/v1/internal/ui/nodes')
+    await get('/v1/internal/ui/node/harbour')
+    await get('/v1/internal/ui/node/none')
+  },
   'acl: off': async ({ get, put }) => {
     await put('/v1/acl/bootstrap')
     await get('/v1/acl/replication')

@@ -132,6 +132,16 @@ export const query: Interactions = {
     await api.get(`/v1/query/${id}/explain`)
     await api.get('/v1/query/find-db/explain')
   },
+  'execute: a service of the agent, without tags': async (api) => {
+    await api.put('/v1/agent/service/register', {
+      Name: 'web',
+      Port: 1,
+      Check: { TTL: '1h', Status: 'passing' },
+    })
+    await api.put('/v1/agent/check/register', { Name: 'disk', TTL: '1h', Status: 'passing' })
+    await create(api, { Name: 'find-web', Service: { Service: 'web' } })
+    await api.get('/v1/query/find-web/execute')
+  },
   'execute: nothing found': async (api) => {
     await create(api, { Name: 'find-none', Service: { Service: 'none' } })
     await api.get('/v1/query/find-none/execute')

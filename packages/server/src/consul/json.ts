@@ -124,3 +124,11 @@ const emptyDefinition = {
 export function agentHealthCheckJson(check: ConsulCheck) {
   return { ...agentCheckJson(check), ServiceTags: null, Type: '', Definition: emptyDefinition }
 }
+
+/** Where the answers of health and the catalog have an empty list, those of queries and of Consul's pages have `null`. */
+export function withoutEmptyTags<T extends { readonly [K in N]: readonly string[] }, N extends string>(
+  json: T,
+  name: N,
+) {
+  return json[name].length === 0 ? { ...json, [name]: null } : json
+}

@@ -1,11 +1,12 @@
 import { coordinate } from './agent.ts'
 import { type ConsulAnswer, ConsulError, doneAnswer, jsonAnswer } from './answer.ts'
 import type { Ask } from './ask.ts'
-import { knownDatacenter } from './blocking.ts'
+import { knownDatacenter, plainHeaders, reading } from './blocking.ts'
 import { anything, decoded, object, text } from './body.ts'
+import { byId } from './check.ts'
 import type { ConsulContext } from './context.ts'
 import type { Endpoint, Endpoints, Method } from './endpoint.ts'
-import { checkJson, nodeJson, serviceJson } from './json.ts'
+import { checkJson, nodeJson, serviceJson, withoutEmptyTags } from './json.ts'
 import { consulVersion } from './options.ts'
 import { namespaceOf, readAnswer, telling } from './reads.ts'
 import { peers } from './status.ts'
@@ -32,6 +33,17 @@ function withoutConnect(path: string, ...methods: Method[]): Endpoint {
     },
   }
 }
+
+/** Those of Consul 1.8. */
+const configKinds: ReadonlySet<string> = new Set([
+  'ingress-gateway',
+  'proxy-defaults',
+  'service-defaults',
+  'service-resolver',
+  'service-router',
+  'service-splitter',
+  'terminating-gateway',
+])
 
 const notKept = 'Seamark keeps neither intentions nor configuration entries: Connect is off'
 
@@ -145,11 +157,13 @@ export const unused: Endpoints = (context) => {
       methods: ['GET', 'DELETE'],
       answer(ask) {
         const [kind = '', name] = ask.rest.split('/')
+        if (!configKinds.has(kind)) throw new ConsulError(500, `invalid config entry kind: ${kind}`)
         if (ask.method === 'DELETE') return jsonAnswer(ask, {})
         if (name !== undefined && name !== '')
           throw new ConsulError(
             404,
             `Config entry not found for ${JSON.stringify(kind)} / ${JSON.stringify(name)}`,
+            plainHeaders(context, reading(context, ask), 1),
           )
         return always('', []).answer(ask)
       },
@@ -316,10 +330,19 @@ function uiNodes(context: ConsulContext, ask: Ask): Promise<ConsulAnswer> {
   })
 }
 
-function uiNode(context: ConsulContext, ask: Ask): ConsulAnswer {
-  const node = context.view.nodes.find(ask.rest)
-  if (node === undefined) return { status: 404, headers: {}, body: '' }
-  return jsonAnswer(ask, uiNodeJson(context, namespaceOf(ask), node))
+function uiNode(context: ConsulContext, ask: Ask): ConsulAnswer | Promise<ConsulAnswer> {
+  const { view } = context
+  const namespace = namespaceOf(ask)
+  if (view.nodes.find(ask.rest) === undefined) return { status: 404, headers: {}, body: '' }
+  return readAnswer(context, ask, {
+    saysConsistency: false,
+    topics: [listTopic('nodes'), listTopic('checks')],
+    look: () => {
+      const [nodes, checks] = [view.nodesSeen(), view.checks(namespace, 'any')]
+      return { index: Math.max(nodes.index, checks.index), value: view.nodes.find(ask.rest) }
+    },
+    print: (node) => (node === undefined ? null : uiNodeJson(context, namespace, node)),
+  })
 }
 
 function uiNodeJson(context: ConsulContext, namespace: string, node: Parameters<typeof nodeJson>[0]) {
@@ -331,8 +354,10 @@ function uiNodeJson(context: ConsulContext, namespace: string, node: Parameters<
     Address,
     TaggedAddresses,
     Meta,
-    Services: services.map(serviceJson),
-    Checks: [...node.checks, ...services.flatMap(({ checks }) => checks)].map(checkJson),
+    Services: services.map((service) => withoutEmptyTags(serviceJson(service), 'Tags')),
+    Checks: [...node.checks, ...services.flatMap(({ checks }) => checks)]
+      .sort(byId)
+      .map((check) => withoutEmptyTags(checkJson(check), 'ServiceTags')),
   }
 }
 

@@ -5,7 +5,7 @@ import { blocking, knownDatacenter, type Reading, readHeaders, reading } from '.
 import type { ConsulContext } from '../context.ts'
 import type { Endpoint } from '../endpoint.ts'
 import { quote } from '../filter/quote.ts'
-import { checkJson, nodeJson, serviceJson } from '../json.ts'
+import { checkJson, nodeJson, serviceJson, withoutEmptyTags } from '../json.ts'
 import { indexAt } from '../kv/index-at.ts'
 import { uuidProblem } from '../kv/verbs.ts'
 import type { ConsulService } from '../service.ts'
@@ -137,14 +137,6 @@ export function query(context: ConsulContext, queries: Queries): readonly Endpoi
     },
     { path: '/v1/query/', methods: ['GET', 'PUT', 'DELETE'], answer: one },
   ]
-}
-
-/** Where health's answers have an empty list, those of queries have `null`. */
-function withoutEmptyTags<T extends { readonly [K in N]: readonly string[] }, N extends string>(
-  json: T,
-  name: N,
-) {
-  return json[name].length === 0 ? { ...json, [name]: null } : json
 }
 
 function notFound(): ConsulError {
