@@ -145,7 +145,7 @@ export class ConsulFace implements AsyncDisposable {
     this.#closed = true
     this.#topics.close()
     await this.#keeper?.close()
-    await this.#side[Symbol.asyncDispose]()
+    this.#side[Symbol.dispose]()
     this.#context.view.close()
   }
 

@@ -27,7 +27,7 @@ export function withUnsigned(json: string): string {
 
 /** JSON in which integers that a double does not hold exactly are marked strings, to be read by `readUnsigned`. */
 export function markUnsigned(json: string): string {
-  return json.replace(/"(?:[^"\\]|\\.)*"|(?<![\d.eE+-])\d{16,}(?![\d.eE])/gs, (token) =>
+  return json.replace(/"[^"\\]*(?:\\.[^"\\]*)*"|(?<![\d.eE+-])\d{16,}(?![\d.eE])/gs, (token) =>
     token.startsWith('"') ? token : `"\\u0000${token}"`,
   )
 }

@@ -219,7 +219,7 @@ export class Queries implements Disposable {
     const lower = name.toLowerCase()
     const exact = names.get(lower)
     if (exact !== undefined) return rendered(exact, name)
-    for (let length = lower.length; length >= 0; length--) {
+    for (let length = Math.min(lower.length, longestName); length >= 0; length--) {
       const query = names.get(lower.slice(0, length))
       if (query?.template !== undefined) return rendered(query, name)
     }

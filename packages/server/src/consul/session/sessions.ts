@@ -79,7 +79,7 @@ export interface SessionsOptions {
  * Deadlines are kept by every server for itself, from when it saw the renewal: clocks are never compared, and an end is
  * never early, since it is written only over the renewal that was seen.
  */
-export class Sessions implements AsyncDisposable {
+export class Sessions implements Disposable {
   readonly #context: ConsulContext
   readonly #items: Items
   readonly #keys: Keys
@@ -90,7 +90,6 @@ export class Sessions implements AsyncDisposable {
   readonly #graveyard = new Graveyard()
   readonly #subscriptions: Disposable[] = []
   readonly #timers = new Set<Timer>()
-  readonly #working = new Set<Promise<void>>()
   /** Sessions whose servers are away, since then. */
   readonly #away = new Map<string, number>()
   /** Sessions that other checks than that of their node's agent can end. */
@@ -204,12 +203,11 @@ export class Sessions implements AsyncDisposable {
     await this.#finish(id)
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
+  [Symbol.dispose](): void {
     this.#closed = true
     this.#ledger.stop()
     for (const timer of this.#timers) timer.cancel()
     for (const subscription of this.#subscriptions) subscription[Symbol.dispose]()
-    await Promise.all(this.#working)
   }
 
   #update({ revision, changes }: ItemsUpdate): void {
@@ -412,9 +410,9 @@ export class Sessions implements AsyncDisposable {
     this.#timers.add(timer)
   }
 
-  /** What fails is tried again after a while: the engine may be away. */
+  /** What fails is tried again after a while: the engine may be away. What is not done when this closes is done later. */
   #work(task: () => Promise<void>, again: () => void): void {
-    const work = task().catch((error: unknown) => {
+    task().catch((error: unknown) => {
       if (this.#closed) return
       this.#context.server.log.warn(
         { err: error },
@@ -426,8 +424,6 @@ export class Sessions implements AsyncDisposable {
       })
       this.#timers.add(timer)
     })
-    this.#working.add(work)
-    work.then(() => this.#working.delete(work))
   }
 }
 

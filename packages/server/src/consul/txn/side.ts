@@ -10,7 +10,7 @@ import { Sessions } from '../session/sessions.ts'
 import { txn } from './txn.ts'
 
 /** What Consul keeps beside its catalog: keys, sessions, prepared queries. */
-export class Side implements AsyncDisposable {
+export class Side implements Disposable {
   readonly keys: Keys
   readonly sessions: Sessions
   readonly queries: Queries
@@ -31,8 +31,8 @@ export class Side implements AsyncDisposable {
     return [...kv(space), ...session(context, this.sessions), ...txn(space), ...query(context, this.queries)]
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.sessions[Symbol.asyncDispose]()
+  [Symbol.dispose](): void {
+    this.sessions[Symbol.dispose]()
     this.queries[Symbol.dispose]()
     this.keys[Symbol.dispose]()
   }
