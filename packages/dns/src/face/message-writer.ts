@@ -180,17 +180,18 @@ export class MessageWriter {
   }
 
   #name(section: Section, { bytes, starts, keys }: WireName, pointers: boolean): void {
-    for (const [index, key] of keys.entries()) {
-      const start = starts[index]!
-      const known = this.#names.get(key)
-      if (pointers && known !== undefined) {
+    const names = this.#names
+    for (let index = 0; index < keys.length; index++) {
+      const known = names.get(keys[index]!)
+      if (known !== undefined && pointers) {
         section.number16(0xc000 | known)
         return
       }
       // Where the end will stand is not known yet.
       if (known === undefined && section === this.#main && section.length <= farthest)
-        this.#names.set(key, section.length)
-      section.bytes(bytes.subarray(start, start + bytes[start]! + 1))
+        names.set(keys[index]!, section.length)
+      const start = starts[index]!
+      section.part(bytes, start, start + bytes[start]! + 1)
     }
     section.number8(0)
   }
@@ -220,6 +221,11 @@ class Section {
     this.#room(value.length)
     value.copy(this.#bytes, this.length)
     this.length += value.length
+  }
+
+  part(value: Buffer, from: number, to: number): void {
+    this.#room(to - from)
+    for (let at = from; at < to; at++) this.#bytes[this.length++] = value[at]!
   }
 
   /** Writes how many bytes there are behind the number at that place. */

@@ -4,6 +4,8 @@ import { type Group, type MessageHead, MessageWriter } from './message-writer.ts
 /** Orders of one answer that are kept at the same time, so that each asker gets another. */
 const fewestOrders = 8
 const mostOrders = 64
+/** Bytes of them all, past which there are no more than the fewest. */
+const orderBytes = 262_144
 /** How often an order that shows everything is sent before another takes its place. */
 const usesOfAll = 64
 /** The same for one that shows a part: then chance decides who is seen at all. */
@@ -17,8 +19,8 @@ interface Order {
 }
 
 /**
- * An answer that is ready to be sent, in several orders. Where only a part fits, the parts are dealt like cards: everybody
- * has been in one before anybody is in a second.
+ * An answer that is ready to be sent, in several orders. What it shows is dealt like cards: where only a part fits, everybody
+ * has been in one before anybody is in a second; and everybody has been first before anybody is again.
  */
 export class PreparedAnswer {
   readonly #finding: Finding
@@ -43,11 +45,12 @@ export class PreparedAnswer {
     this.#cut = most < wanted
     this.#deck = shuffled(finding.groups)
     const { length } = finding.groups
-    const first = this.#write()
+    const { bytes: first, shown } = this.#write()
     if (length > 1) {
-      const shown = this.#dealt === 0 ? length : Math.max(1, this.#dealt)
+      const wanted = Math.ceil(length / step(shown, length))
+      const room = Math.floor(orderBytes / first.length)
       this.#uses = shown < length ? usesOfPart : usesOfAll
-      this.#count = Math.min(mostOrders, Math.max(fewestOrders, Math.ceil(length / shown)))
+      this.#count = Math.max(fewestOrders, Math.min(mostOrders, wanted, room))
     }
     this.#orders.push({ bytes: first, left: this.#uses })
     this.size = this.#count * (first.length + 128) + length * 256
@@ -59,12 +62,12 @@ export class PreparedAnswer {
     this.#turn = turn + 1 < this.#count ? turn + 1 : 0
     const order = this.#orders[turn]
     if (order !== undefined && order.left-- > 0) return order.bytes
-    const bytes = this.#write()
+    const { bytes } = this.#write()
     this.#orders[turn] = { bytes, left: this.#uses - 1 }
     return bytes
   }
 
-  #write(): Buffer {
+  #write(): { bytes: Buffer; shown: number } {
     const { authority } = this.#finding
     const { length } = this.#deck
     writer.begin(this.#head)
@@ -72,13 +75,18 @@ export class PreparedAnswer {
     while (taken < this.#most && writer.group(this.#deck[(this.#dealt + taken) % length]!)) taken++
     for (const record of authority) writer.authority(record)
     if (this.#cut) writer.truncate()
-    this.#dealt += taken
+    this.#dealt += step(taken, length)
     if (this.#dealt >= length) {
       this.#dealt = 0
       this.#deck = shuffled(this.#deck)
     }
-    return writer.end()
+    return { bytes: writer.end(), shown: taken }
   }
+}
+
+/** How far the next order is from this one. */
+function step(shown: number, length: number): number {
+  return shown > 0 && shown < length ? shown : 1
 }
 
 function shuffled(groups: readonly Group[]): Group[] {
