@@ -10,6 +10,9 @@ export interface Departing {
 
 const signals = ['SIGTERM', 'SIGINT'] as const
 
+/** On listeners that only stand in the way of a signal's effect: of other Seamark packages, and of other copies of this. */
+const standsInTheWay = Symbol.for('seamark.departure')
+
 /** Milliseconds that deregistering may hold up the end of the process. */
 const patience = 5_000
 
@@ -39,7 +42,7 @@ function unlisten(): void {
 }
 
 async function onSignal(signal: NodeJS.Signals): Promise<void> {
-  const alone = process.listenerCount(signal) === 1
+  const alone = process.listeners(signal).every((listener) => standsInTheWay in listener)
   // Asked a second time, it goes at once.
   if (leaving === undefined) {
     leaving = leave()
@@ -49,8 +52,9 @@ async function onSignal(signal: NodeJS.Signals): Promise<void> {
   // If nobody else listens, only this stood in the way of the signal's own effect: now it takes its course.
   if (!alone) return
   unlisten()
-  process.kill(process.pid, signal)
+  if (process.listenerCount(signal) === 0) process.kill(process.pid, signal)
 }
+onSignal[standsInTheWay] = true
 
 async function leave(): Promise<void> {
   let timeout: NodeJS.Timeout | undefined
