@@ -21,7 +21,7 @@ export type Expression =
 export const longestExpression = 8_192
 
 /** Levels of parentheses. */
-export const deepestExpression = 100
+const deepestExpression = 100
 
 /** What stands between a selector and a value. */
 const comparisons: readonly { words: readonly string[]; operator: Operator; negated: boolean }[] = [

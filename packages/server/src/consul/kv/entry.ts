@@ -23,9 +23,6 @@ const version = 1
 /** Version, flags, lock index, length of the session. */
 const headBytes = 1 + 8 + 8 + 1
 
-/** What an entry says beside its value takes at most so many bytes. */
-export const envelopeBytes = headBytes + 36
-
 /** The item's value: a short head, and the bytes as they came. */
 export function encodeEntry({ value, flags, lockIndex, session }: Entry): Uint8Array {
   const head = Buffer.alloc(headBytes + session.length)

@@ -16,7 +16,7 @@ import { cas, isDelayed, lock, removeCas, set, unlock, type Wanted } from './ver
 export const longestValue = 524_288
 
 /** Bytes of UTF-8. Consul has no such bound; engines keep keys of 1,024 bytes, with what the face writes before them. */
-export const longestKey = 1_000
+const longestKey = 1_000
 
 /** Keys that one write of a recursive removal takes: each is one operation of the store's 64. */
 const removedTogether = 64

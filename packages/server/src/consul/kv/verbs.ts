@@ -67,7 +67,7 @@ export function removeTree(draft: Draft, prefix: string): void {
   for (const { key } of draft.tree(prefix)) draft.remove(key)
 }
 
-export function sessionExists(draft: Draft, id: string): boolean {
+function sessionExists(draft: Draft, id: string): boolean {
   const problem = uuidProblem(id)
   if (problem !== undefined) throw new ConsulError(500, `failed session lookup: index error: ${problem}`)
   return liveSession(draft.item(sessionPrefix + id)) !== undefined

@@ -5,7 +5,6 @@ import {
   type Items,
   type ItemsUpdate,
   Ledger,
-  limits,
   type Revision,
   type Timer,
   type WriteOperation,
@@ -15,10 +14,9 @@ import type { ConsulContext } from '../context.ts'
 import { goDuration } from '../go-duration.ts'
 import { attempt } from '../kv/attempt.ts'
 import { lockDelayPrefix, sessionPrefix } from '../kv/draft.ts'
-import { encodeEntry, entryPrefix } from '../kv/entry.ts'
 import { Graveyard } from '../kv/graveyard.ts'
 import { indexAt } from '../kv/index-at.ts'
-import type { Keys } from '../kv/keys.ts'
+import { longestLockDelay, type ReleaseOptions, release, renewalPrefix } from './release.ts'
 import { checksGone, hasOtherChecks } from './session-checks.ts'
 import {
   encodeEnded,
@@ -37,17 +35,11 @@ export function sessionTopic(id: string): string {
   return `session/${id}`
 }
 
-/** Written at each renewal: every server counts the session's TTL from when it saw that. */
-const renewalPrefix = 'consul/session-renewal/'
-
-/** Milliseconds. Locks are delayed for at most a minute, as in Consul (`agent/structs`). */
-const longestLockDelay = 60_000
-
 /**
  * Milliseconds that a server's node may be away before the sessions on it end: so long a restart may take. A node that
  * somebody told of is gone once it is deregistered.
  */
-export const serverAway = 30_000
+const serverAway = 30_000
 
 /** Milliseconds after which another server finishes what one began. */
 const unfinished = 1_000
@@ -60,16 +52,6 @@ interface Deadline extends Dated {
   over(): Promise<void>
 }
 
-/** Items that are removed when a session ends, in one write. */
-export type Bound = (session: string) => readonly (readonly WriteOperation[])[]
-
-export interface SessionsOptions {
-  readonly context: ConsulContext
-  readonly keys: Keys
-  /** What else ends with a session. */
-  readonly bound: Bound
-}
-
 /**
  * Sessions: what holds locks. A session ends when its TTL is over without a renewal, when it is destroyed, when its node is
  * deregistered, or when one of its checks turns critical. First that is written; from then on it gets no lock. Then
@@ -80,11 +62,10 @@ export interface SessionsOptions {
  * never early, since it is written only over the renewal that was seen.
  */
 export class Sessions implements Disposable {
+  readonly #options: ReleaseOptions
   readonly #context: ConsulContext
   readonly #items: Items
-  readonly #keys: Keys
   readonly #clock: Clock
-  readonly #bound: Bound
   readonly #ledger: Ledger<Deadline>
   readonly #deadlines = new Map<string, Deadline>()
   readonly #graveyard = new Graveyard()
@@ -99,13 +80,13 @@ export class Sessions implements Disposable {
   #begun = false
   #closed = false
 
-  constructor({ context, keys, bound }: SessionsOptions) {
+  constructor(options: ReleaseOptions) {
+    const { context } = options
     const { items, server, view } = context
+    this.#options = options
     this.#context = context
     this.#items = items
-    this.#keys = keys
     this.#clock = server.clock
-    this.#bound = bound
     this.#ledger = new Ledger({
       clock: server.clock,
       notify: ({ level, event, message, details }) => server.log[level]({ event, ...details }, message),
@@ -312,48 +293,7 @@ export class Sessions implements Disposable {
 
   /** Releases what a session that is over still holds, and removes it. */
   async #finish(id: string): Promise<void> {
-    while (!(await attempt(this.#context, () => this.#release(id))));
-  }
-
-  /** As much as one write takes; answers whether that was all. */
-  #release(id: string) {
-    const name = sessionPrefix + id
-    const item = this.#items.get(name)
-    const session = endedSession(item)
-    if (session === undefined) return { operations: [], result: () => true }
-    const operations: WriteOperation[] = []
-    let bytes = 0
-    for (const group of this.#groups(id, session)) {
-      bytes += group.reduce((sum, operation) => sum + ('value' in operation ? operation.value.length : 0), 0)
-      const full = operations.length + group.length > limits.writeOperations - 2 || bytes > limits.writeBytes
-      if (full && operations.length > 0) return { operations, result: () => false }
-      operations.push(...group)
-    }
-    operations.push(
-      { type: 'delete', key: renewalPrefix + id },
-      { type: 'delete', key: name, at: item!.modifiedRevision },
-    )
-    return { operations, result: () => true }
-  }
-
-  *#groups(id: string, session: Session): Generator<readonly WriteOperation[]> {
-    const delay = Math.min(session.LockDelay / 1e6, longestLockDelay)
-    for (const key of this.#keys.held(id)) {
-      const entry = this.#keys.get(key)
-      if (entry === undefined) continue
-      const [name, at] = [entryPrefix + key, entry.modified]
-      const released: WriteOperation =
-        session.Behavior === 'delete'
-          ? { type: 'delete', key: name, at }
-          : { type: 'put', key: name, value: encodeEntry({ ...entry, session: '' }), at }
-      const delayed: WriteOperation = {
-        type: 'put',
-        key: lockDelayPrefix + key,
-        value: Buffer.from(String(delay)),
-      }
-      yield delay > 0 ? [released, delayed] : [released]
-    }
-    yield* this.#bound(id)
+    while (!(await attempt(this.#context, () => release(this.#options, id))));
   }
 
   /** Looks at them once for all changes of one turn of the event loop. */
@@ -430,6 +370,6 @@ export class Sessions implements Disposable {
 const nothing = new Uint8Array()
 
 /** Milliseconds; 0: it stays. */
-export function ttlOf({ TTL }: Session): number {
+function ttlOf({ TTL }: Session): number {
   return goDuration(TTL) ?? 0
 }
