@@ -133,6 +133,7 @@ export const server = {
     {},
     'how long they may keep what it says of a service, such as web=10s; a name may end with *',
   ),
+  dnsNegativeTtl: defaulted(duration, 1_000, 'how long they may keep that there is no such name'),
   dnsOnlyPassing: defaulted(onOff, false, 'leave instances with a warning out of DNS'),
   dnsUdpAnswerLimit: defaulted(
     whole(1, 8),
@@ -140,6 +141,16 @@ export const server = {
     'the answers in a datagram for one who does not say how much it takes',
   ),
   dnsARecordLimit: defaulted(whole(0, 65_535), 0, 'the addresses in one answer, chosen at random; 0 for all'),
+  dnsResponseRate: defaulted(
+    whole(0, 1_000_000_000),
+    1_000,
+    'the datagrams per second that DNS sends to one network (/24, or /56 of IPv6); 0 for any number',
+  ),
+  dnsResponseRateExempt: defaulted(
+    list(named('network')),
+    ['127.0.0.0/8', '::1/128'],
+    'a network without that limit',
+  ),
   logLevel: defaulted(choice(logLevels, 'level'), 'info', `what to log: ${logLevels.join(', ')}`),
   logFormat: defaulted(
     choice(['auto', 'pretty', 'json'], 'format'),
