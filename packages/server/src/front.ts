@@ -10,6 +10,8 @@ export interface FrontOptions {
   readonly context: Pick<Context, 'answers' | 'bounds' | 'log' | 'metrics' | 'stage'>
   readonly guard: HostGuard
   readonly lane: FastLane
+  /** Takes a request that only has to wait; `false`: it is for the handler. Default: takes none. */
+  readonly take?: (request: IncomingMessage, response: ServerResponse) => boolean
   /** Takes over when nothing speaks against it. */
   readonly handler: (request: IncomingMessage, response: ServerResponse) => void
 }
@@ -18,7 +20,7 @@ export interface FrontOptions {
 const probes = new Set(['/healthz', '/readyz', '/metrics'])
 
 /** What every request meets first: the host guard, the end of the server, and answers that are ready. */
-export function front({ context, guard, lane, handler }: FrontOptions) {
+export function front({ context, guard, lane, take = () => false, handler }: FrontOptions) {
   const { answers, bounds, log, metrics, stage } = context
 
   function refused(request: IncomingMessage, url: string): SeamarkError | undefined {
@@ -46,7 +48,7 @@ export function front({ context, guard, lane, handler }: FrontOptions) {
     }
     const error = refused(request, url)
     if (error === undefined) {
-      handler(request, response)
+      if (!take(request, response)) handler(request, response)
       return
     }
     metrics.answered(request.method!, 'none', error.status).count++

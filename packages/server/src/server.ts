@@ -183,7 +183,10 @@ export async function server(options: ServerOptions): Promise<Server> {
     app = await application(context, face, (handler) => {
       const guard = hostGuard({ host, allowedHosts })
       const lane = new FastLane({ context, guard })
-      const http = httpServer(bounds, front({ context, guard, lane, handler }))
+      const http = httpServer(
+        bounds,
+        front({ context, guard, lane, take: (request, response) => face.take(request, response), handler }),
+      )
       return http.on('connection', (socket) => lane.enter(socket))
     })
     http = app.server

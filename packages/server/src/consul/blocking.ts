@@ -1,6 +1,6 @@
 import type { Revision } from '@seamark/core'
 import { ConsulError } from './answer.ts'
-import type { Ask } from './ask.ts'
+import type { Ask, Question } from './ask.ts'
 import type { ConsulContext } from './context.ts'
 import { goDuration } from './go-duration.ts'
 
@@ -9,6 +9,7 @@ const defaultWait = 300_000
 const longestWait = 600_000
 /** Consul waits up to a sixteenth longer, so that those who began together do not come back together. */
 const jitter = 1 / 16
+const jitterSteps = 16
 
 /** How a read wants to be done: what all of Consul's reads understand. */
 export interface Reading {
@@ -27,7 +28,7 @@ export interface Seen<T> {
 }
 
 /** Throws what Consul says to parameters that it cannot read. */
-export function reading(context: Pick<ConsulContext, 'settings'>, ask: Ask): Reading {
+export function reading(context: Pick<ConsulContext, 'settings'>, ask: Question): Reading {
   const consistent = ask.has('consistent')
   const cached = ask.has('cached')
   if (ask.has('stale') && consistent)
@@ -44,7 +45,7 @@ export function reading(context: Pick<ConsulContext, 'settings'>, ask: Ask): Rea
 }
 
 /** `?index=` and `?wait=`, as Consul reads them. */
-export function waitOf(ask: Ask): { readonly index: Revision; readonly wait: number } {
+export function waitOf(ask: Question): { readonly index: Revision; readonly wait: number } {
   const [asked, known] = [ask.get('wait'), ask.get('index')]
   const wait = asked === '' ? defaultWait : goDuration(asked)
   if (wait === undefined) throw new ConsulError(400, 'Invalid wait time')
@@ -54,7 +55,7 @@ export function waitOf(ask: Ask): { readonly index: Revision; readonly wait: num
 }
 
 /** There is only one datacenter. */
-export function knownDatacenter({ settings }: Pick<ConsulContext, 'settings'>, ask: Ask): void {
+export function knownDatacenter({ settings }: Pick<ConsulContext, 'settings'>, ask: Question): void {
   const asked = ask.get('dc')
   if (asked !== '' && asked !== settings.datacenter) throw new ConsulError(500, 'No path to datacenter')
 }
@@ -74,13 +75,20 @@ export async function blocking<T>(
   let seen = look()
   const highest = Math.max(context.revision, seen.index)
   if (index === 0 || seen.index > index || index > highest) return seen
-  const longer = wait * (1 + Math.random() * jitter)
   const changed = () => {
     seen = look()
     return seen.index > index
   }
-  await context.topics.until(topics, changed, longer, ask.closed)
+  await context.topics.until(topics, changed, waitTime(wait), ask.closed)
   return look()
+}
+
+/**
+ * Milliseconds that one who asks for `wait` really waits. Of a few different lengths only: timers of the same length cost
+ * next to nothing.
+ */
+export function waitTime(wait: number): number {
+  return wait * (1 + (Math.floor(Math.random() * jitterSteps) / jitterSteps) * jitter)
 }
 
 /** What Consul says of a read in headers. */

@@ -21,7 +21,7 @@ export const catalog: Endpoints = (context) => {
     ({
       methods: ['GET'],
       answer(ask) {
-        const name = named(ask, 'Missing node name')
+        const name = named(ask.rest, 'Missing node name')
         const namespace = namespaceOf(ask)
         const filter = filterFor(ask.get('filter'), shapes.service)
         return readAnswer(context, ask, {
@@ -44,7 +44,7 @@ export const catalog: Endpoints = (context) => {
     ({
       methods: ['GET'],
       answer(ask) {
-        const service = named(ask, 'Missing service name')
+        const service = named(ask.rest, 'Missing service name')
         const namespace = namespaceOf(ask)
         const filter = filterFor(ask.get('filter'), shapes.serviceOnNode)
         const [nodes, tags] = [nodeFilter(ask), tagFilter(ask)]

@@ -1,6 +1,7 @@
 import type { Items, Revision } from '@seamark/core'
 import type { Context } from '../context.ts'
 import type { ConsulSettings } from './options.ts'
+import type { ServiceHealth } from './service-health.ts'
 import type { Topics } from './topics.ts'
 import type { View } from './view.ts'
 import type { Writer } from './writer.ts'
@@ -14,6 +15,8 @@ export interface ConsulContext {
   readonly settings: ConsulSettings
   /** Nodes, services and checks, as Consul sees them. */
   readonly view: View
+  /** Answers about the health of services. */
+  readonly health: ServiceHealth
   /** Registers, deregisters and reports, as Consul's clients mean it. */
   readonly writer: Writer
   /** Who waits for what. Whoever keeps something derived wakes its topics. */

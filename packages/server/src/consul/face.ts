@@ -1,3 +1,4 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Notify, Revision } from '@seamark/core'
 import type { FastifyPluginCallback, FastifyReply, FastifyRequest } from 'fastify'
 import type { Share } from '../checks/checker.ts'
@@ -21,6 +22,7 @@ import { nodeIdKey, nodeNameKey } from './nodes.ts'
 import type { ConsulSettings } from './options.ts'
 import { advertised } from './place.ts'
 import { telling } from './reads.ts'
+import { ServiceHealth } from './service-health.ts'
 import { status } from './status.ts'
 import { Topics } from './topics.ts'
 import { Side } from './txn/side.ts'
@@ -72,7 +74,11 @@ export class ConsulFace implements AsyncDisposable {
       },
       itemsVisible: server.itemsVisible,
     }
-    this.#context = Object.assign(context, { writer: new Writer(context) })
+    // Both are of the context that they are in.
+    const whole = context as typeof context & { writer: Writer; health: ServiceHealth }
+    whole.writer = new Writer(whole)
+    whole.health = new ServiceHealth(whole)
+    this.#context = whole
     this.#side = new Side(this.#context)
     this.names = names(this.#context, this.#side.queries)
     this.metadata = { ...meta, [nodeNameKey]: name, [nodeIdKey]: id }
@@ -134,6 +140,11 @@ export class ConsulFace implements AsyncDisposable {
         )
     }
     done()
+  }
+
+  /** Takes a request that only has to wait, before any route is looked for. `false`: it is for the routes. */
+  take(request: IncomingMessage, response: ServerResponse): boolean {
+    return this.#warm && this.#context.health.take(request, response)
   }
 
   /** Lets go all who wait. */

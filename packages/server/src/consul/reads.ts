@@ -50,7 +50,7 @@ export function telling(endpoint: Endpoint): Endpoint {
  * The namespace that is asked for with `?ns=`; Consul has them in its enterprise edition only. The one where Seamark keeps
  * its own is not shown.
  */
-export function namespaceOf(ask: Ask): string {
+export function namespaceOf(ask: Question): string {
   const namespace = ask.get('ns')
   if (namespace === '') return 'default'
   if (namespace === 'seamark')
@@ -59,9 +59,9 @@ export function namespaceOf(ask: Ask): string {
 }
 
 /** What follows the path, which may not be empty. */
-export function named(ask: Ask, missing: string): string {
-  if (ask.rest === '') throw new ConsulError(400, missing)
-  return ask.rest
+export function named(rest: string, missing: string): string {
+  if (rest === '') throw new ConsulError(400, missing)
+  return rest
 }
 
 /** `?node-meta=key:value`, any number of times: nodes that have all of them. */

@@ -34,44 +34,64 @@ export class Topics {
     for (const look of [...(this.#waiting.get(topic) ?? [])]) look()
   }
 
+  /** Whether nobody more may wait. */
+  get isFull(): boolean {
+    return this.#size >= this.#bound
+  }
+
   /**
    * Resolves as soon as one of the topics was woken and `done()` is true, after `wait` ms, when the asker goes away, or
    * when the server closes. Throws `too_many`.
    */
-  async until(topics: readonly string[], done: () => boolean, wait: number, asker: Asker): Promise<void> {
-    if (this.#closed || asker.closed) return
-    if (this.#size >= this.#bound)
-      throw new SeamarkError('too_many', `${this.#bound} requests wait already: try again later.`)
-    await new Promise<void>((resolve, reject) => {
-      this.#size++
-      const end = (error?: unknown) => {
-        for (const topic of topics) {
-          const group = this.#waiting.get(topic)
-          group?.delete(look)
-          if (group?.size === 0) this.#waiting.delete(topic)
-        }
-        this.#size--
-        timer.cancel()
-        asker.off('close', stop)
-        if (error === undefined) resolve()
-        else reject(error)
-      }
-      const stop = () => end()
-      const look = () => {
-        try {
-          if (this.#closed || done()) end()
-        } catch (error) {
-          end(error)
-        }
-      }
-      const timer = this.#clock.after(wait, stop)
-      asker.once('close', stop)
-      for (const topic of topics) {
-        const group = this.#waiting.get(topic) ?? new Set()
-        this.#waiting.set(topic, group)
-        group.add(look)
-      }
+  until(topics: readonly string[], done: () => boolean, wait: number, asker: Asker): Promise<void> {
+    return new Promise((resolve, reject) => {
+      if (this.isFull)
+        throw new SeamarkError('too_many', `${this.#bound} requests wait already: try again later.`)
+      this.join(topics, done, wait, asker, (error) => (error === undefined ? resolve() : reject(error)))
     })
+  }
+
+  /** Calls `over` once, when `until` would resolve, or with what `done` threw. */
+  join(
+    topics: readonly string[],
+    done: () => boolean,
+    wait: number,
+    asker: Asker,
+    over: (error?: unknown) => void,
+  ): void {
+    if (this.#closed || asker.closed) {
+      over()
+      return
+    }
+    this.#size++
+    const end = (error?: unknown) => {
+      for (const topic of topics) {
+        const group = this.#waiting.get(topic)
+        group?.delete(look)
+        if (group?.size === 0) this.#waiting.delete(topic)
+      }
+      this.#size--
+      timer.cancel()
+      asker.off('close', stop)
+      over(error)
+    }
+    const stop = () => end()
+    const look = () => {
+      try {
+        if (!this.#closed && !done()) return
+      } catch (error) {
+        end(error)
+        return
+      }
+      end()
+    }
+    const timer = this.#clock.after(wait, stop)
+    asker.once('close', stop)
+    for (const topic of topics) {
+      const group = this.#waiting.get(topic) ?? new Set()
+      this.#waiting.set(topic, group)
+      group.add(look)
+    }
   }
 
   /** Lets everybody go, now and from now on. */

@@ -32,10 +32,10 @@ export interface Renewal {
  * instance sees it whole.
  */
 export class Writer {
-  readonly #context: Omit<ConsulContext, 'writer'>
+  readonly #context: Pick<ConsulContext, 'server' | 'view' | 'itemsVisible'>
   readonly #turns = new Turns()
 
-  constructor(context: Omit<ConsulContext, 'writer'>) {
+  constructor(context: Pick<ConsulContext, 'server' | 'view' | 'itemsVisible'>) {
     this.#context = context
   }
 
@@ -153,6 +153,29 @@ export class Writer {
     const { [check]: _removed, ...told } = record.checks ?? {}
     await this.register({ ...entry.instance, checks }, { ...record, checks: told }, [])
     await this.tidyNode(key)
+  }
+
+  /**
+   * A check's id is taken once on a node, and the servers are one agent: whoever had checks of these ids before another
+   * there was registered with them has them no more. Not to be called in a turn.
+   */
+  async displace(namespace: string, checks: Iterable<string>): Promise<void> {
+    const { view } = this.#context
+    for (const check of checks) {
+      const newest = new Map<string, { readonly key: InstanceKey; readonly revision: Revision }>()
+      for (const key of view.records.withCheck(check)) {
+        const { node = '' } = view.records.get(key) ?? {}
+        if (key.namespace !== namespace && instanceId(key) !== instanceId(nodeKey(node))) continue
+        const isServer = view.nodes.get(node)?.server !== undefined
+        const place = isServer ? '' : node
+        const found = { key, revision: view.records.item(key)!.modifiedRevision }
+        const other = newest.get(place)
+        const older = other !== undefined && other.revision > found.revision ? found : other
+        if (older !== found) newest.set(place, found)
+        if (older !== undefined)
+          await this.inTurn(isServer ? older.key : nodeKey(node), () => this.removeCheck(older.key, check))
+      }
+    }
   }
 
   /** Removes the instance of a server's node once it holds nothing. */
