@@ -75,6 +75,7 @@ export const agentCheck: Endpoints = (context) => {
             const node = writer.nodeInput(own)
             await writer.putCheck(node.input, node.record, added, record)
           })
+          await writer.displace(namespace, [added.id])
           return doneAnswer()
         }
         await writer.inTurn({ namespace, id }, async () => {
@@ -84,6 +85,7 @@ export const agentCheck: Endpoints = (context) => {
           const known = service.record ?? { node: service.node.name, ...shown(service.taggedAddresses) }
           await writer.putCheck(service.entry!.instance, known, added, record)
         })
+        await writer.displace(namespace, [added.id])
         return doneAnswer()
       },
     },

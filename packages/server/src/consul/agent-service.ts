@@ -49,6 +49,10 @@ export const agentService: Endpoints = (context) => {
         await writer.inTurn({ namespace, id }, () =>
           register(context, ask, namespace, id, definition, checks),
         )
+        await writer.displace(
+          namespace,
+          checks.flatMap(({ CheckID }) => CheckID || []),
+        )
         return doneAnswer()
       },
     },

@@ -114,6 +114,7 @@ export const catalogRegister: Endpoints = (context) => [
       const namespace = namespaceOf(ask)
       validate(context, told)
       await context.writer.inTurn(nodeKey(told.Node!), () => register(context, namespace, told))
+      await context.writer.displace(namespace, checksOf(told).map(idOf))
       return jsonAnswer(ask, true)
     },
   },
@@ -161,12 +162,16 @@ function validate(context: ConsulContext, told: Registration): void {
       )
 }
 
+function checksOf({ Checks, Check }: Registration): ToldCheck[] {
+  return [...(Checks ?? []), ...(Check ? [Check] : [])]
+}
+
 async function register(context: ConsulContext, namespace: string, told: Registration): Promise<void> {
   const { view, writer } = context
   const name = told.Node!
   const node = view.nodes.get(name)
   const byService = new Map<string, ToldCheck[]>()
-  for (const check of [...(told.Checks ?? []), ...(told.Check ? [told.Check] : [])]) {
+  for (const check of checksOf(told)) {
     const id = check.ServiceID ?? ''
     byService.set(id, [...(byService.get(id) ?? []), check])
   }
