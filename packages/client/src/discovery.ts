@@ -34,6 +34,7 @@ import type { Endpoint } from './endpoint.ts'
 import type { Farewell } from './farewell.ts'
 import { HttpEngine } from './http.ts'
 import { type Filter, Service, type ServiceHost, type WaitOptions } from './service.ts'
+import { serviceKey } from './service-key.ts'
 import { SnapshotFile, type StoredService } from './snapshot-file.ts'
 
 export interface AnnounceOptions {
@@ -139,6 +140,16 @@ export class Discovery implements AsyncDisposable {
   /** Where its time comes from. */
   get clock(): Clock {
     return this.#options.clock
+  }
+
+  /** Of names that say none themselves. */
+  get namespace(): string {
+    return this.#options.namespace
+  }
+
+  /** Told what its operator should know of. */
+  get notify(): Notify {
+    return this.#options.notify
   }
 
   /**
@@ -339,20 +350,6 @@ class ObservedSource implements Source {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {}
-}
-
-/** Takes `name` or `namespace/name` apart. Throws `invalid_field`. */
-function serviceKey(name: string, namespace: string): ServiceKey {
-  // As of a variable of the environment that is not set.
-  if (typeof name !== 'string') throw invalidField('name', 'must be a string')
-  const slash = name.indexOf('/')
-  const key =
-    slash === -1
-      ? { namespace, service: name }
-      : { namespace: name.slice(0, slash), service: name.slice(slash + 1) }
-  checkNamespaceLabels('namespace', key.namespace)
-  checkLabel('name', key.service)
-  return key
 }
 
 function positive(field: string, duration: Duration): number {

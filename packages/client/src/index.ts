@@ -17,6 +17,12 @@ export type { AnnounceOptions, Discovery } from './discovery.ts'
 export type { Endpoint } from './endpoint.ts'
 export { type HttpEngine, type HttpOptions, http } from './http.ts'
 export { type OpenEngineOptions, openEngine } from './open-engine.ts'
+export {
+  type AnnouncePackageOptions,
+  announcePackage,
+  type PackageAnnouncement,
+} from './package-announcement.ts'
+export type { PackageDependency } from './package-dependency.ts'
 export type { Filter, Service, WaitOptions } from './service.ts'
 export { type InterceptorOptions, interceptor } from './traffic/interceptor.ts'
 export type { OutlierOptions } from './traffic/outlier-detection.ts'

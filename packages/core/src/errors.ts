@@ -42,6 +42,11 @@ export const errorCodes = {
     meaning:
       'No instance of the service answered; `details.attempts` says who was tried, and what came of it.',
   },
+  dependencies_missing: {
+    status: 503,
+    meaning:
+      'Not all that a package depends on was found; `details.missing` says which services, and why not.',
+  },
   draining: { status: 503, meaning: 'The server is shutting down: ask another one.' },
   timeout: { status: 504, meaning: 'What was waited for did not happen in time.' },
   store_in_use: { status: 500, meaning: 'Another process has the store open.' },
