@@ -624,6 +624,31 @@ export const agent: Interactions = {
     await put('/v1/agent/check/pass/service:web')
     await get('/v1/health/service/web?passing')
   },
+  'the id of a check is taken once: it moves to who registers it': async ({ put, get }) => {
+    const Check = { CheckID: 'c1', TTL: '1h', Status: 'passing' }
+    await put('/v1/agent/service/register', { ...web, ID: 'web-1', Check })
+    await put('/v1/agent/service/register', { ...web, ID: 'web-2', Check })
+    await get('/v1/agent/checks')
+    await put('/v1/agent/check/register', { ID: 'c1', Name: 'own', TTL: '1h', Status: 'passing' })
+    await get('/v1/agent/checks')
+    await get('/v1/health/service/web')
+    await put('/v1/agent/check/register', {
+      ID: 'c1',
+      Name: 'again',
+      TTL: '1h',
+      Status: 'passing',
+      ServiceID: 'web-1',
+    })
+    await get('/v1/agent/checks')
+  },
+  'checks of a service are listed by their ids': async ({ put, get }) => {
+    const check = (CheckID: string) => ({ CheckID, TTL: '1h', Status: 'passing' })
+    await put('/v1/agent/service/register', { ...web, ID: 'web-1', Checks: [check('d'), check('b')] })
+    await put('/v1/agent/service/register', { ...web, ID: 'web-2', Checks: [check('c'), check('a')] })
+    await get('/v1/health/checks/web')
+    await get('/v1/health/service/web')
+    await get('/v1/health/state/any')
+  },
   "checks show their service's tags, also when those change": async ({ put, get }) => {
     await put('/v1/agent/service/register', { ...web, Tags: ['a'], Check: { TTL: '1h' } })
     await put('/v1/agent/service/register', { ...web, Tags: ['b'] })

@@ -191,6 +191,17 @@ export const catalog: Interactions = {
     await put('/v1/catalog/deregister', { Node: 'harbour', ServiceID: 'extra' })
     await get('/v1/catalog/service/extra')
   },
+  'register: the id of a check is taken once on a node': async ({ put, get }) => {
+    const register = (more: object) => put('/v1/catalog/register', { ...rock, ...more })
+    const check = { CheckID: 'k', Name: 'k', Status: 'passing' }
+    await register({ Service: { ID: 'db-1', Service: 'db' }, Check: { ...check, ServiceID: 'db-1' } })
+    await register({ Service: { ID: 'db-2', Service: 'db' }, Check: { ...check, ServiceID: 'db-2' } })
+    await get('/v1/health/checks/db')
+    await register({ Check: check })
+    await get('/v1/health/node/rock')
+    await put('/v1/catalog/register', { Node: 'stone', Address: '10.9.0.2', Check: check })
+    await get('/v1/health/state/any?filter=CheckID%3D%3Dk')
+  },
   'register: the same again changes no index': async ({ put, get, note }) => {
     const again = () =>
       put('/v1/catalog/register', {

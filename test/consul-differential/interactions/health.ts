@@ -60,6 +60,15 @@ export const health: Interactions = {
     await api.get('/v1/health/service/web?passing=maybe')
     await api.get('/v1/health/service/none?passing')
   },
+  'service: passing, of several': async ({ put, get }) => {
+    for (const [ID, Status] of [
+      ['a', 'critical'],
+      ['b', 'passing'],
+      ['c', 'passing'],
+    ])
+      await put('/v1/agent/service/register', { ID, Name: 'web', Check: { TTL: '1h', Status } })
+    await get('/v1/health/service/web?passing')
+  },
   'service: by tags': async (api) => {
     await fleet(api)
     await api.get('/v1/health/service/web?tag=a')

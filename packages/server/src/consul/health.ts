@@ -10,7 +10,7 @@ import { checkJson } from './json.ts'
 import { named, namespaceOf, nodeFilter, readAnswer } from './reads.ts'
 import type { ConsulService } from './service.ts'
 import { healthPath } from './service-health.ts'
-import { listTopic, serviceTopic } from './view.ts'
+import { byNode, listTopic, serviceTopic } from './view.ts'
 
 /** What is registered, and how well it is. */
 export const health: Endpoints = (context) => {
@@ -95,7 +95,7 @@ export const health: Endpoints = (context) => {
       topics: [serviceTopic({ namespace, service })],
       look: () => {
         const { index, services } = view.service({ namespace, service })
-        return { index, value: services.flatMap(({ checks }) => checks) }
+        return { index, value: services.flatMap(({ checks }) => checks).sort(byNode) }
       },
     })),
     listed('/v1/health/state/', 'Missing check state', (namespace, state) => ({
