@@ -19,6 +19,8 @@ it.each(['SIGTERM', 'SIGINT'] as const)(
       `lmdb:${data}`,
       '--port',
       '0',
+      '--dns-port',
+      '0',
       '--log-level',
       'warn',
       '--json',
