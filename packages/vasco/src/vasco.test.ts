@@ -232,6 +232,23 @@ engineTests('redis', () => {
       expect(await endpoints()).toEqual([url])
     })
 
+    test('never loses an original, though its key expires before each renewal', async () => {
+      await original.register(url, service, 1)
+      const renewing = (async () => {
+        for (let times = 0; times < 3; times++) {
+          await vi.waitFor(async () => expect(await alive()).toBe(null), { ...settled, interval: 1 })
+          await original.renew(url, service, 1)
+        }
+        return 'done' as const
+      })()
+      const caller = vasco()
+      for (let state: string | undefined; state !== 'done'; ) {
+        expect(await caller.findDependencies(needed())).toEqual({ [api.name]: url })
+        expect(await endpoints()).toEqual([url])
+        state = await Promise.race([renewing, new Promise<undefined>((resolve) => setImmediate(resolve))])
+      }
+    })
+
     test('neither answers nor removes a URL that is alive as another service, nor spins', async () => {
       await original.register(url, service)
       await original.renew(url, 'other@1.0.0')
