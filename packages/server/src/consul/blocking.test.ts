@@ -50,6 +50,20 @@ describe('a blocking query', () => {
     expect(after.text).not.toBe(before.text)
   })
 
+  it('of the nodes does not wake with their checks', async () => {
+    await using asked = await asking()
+    const node = { Node: 'rock', Address: '10.0.0.1' }
+    await asked.ask('PUT', '/catalog/register', node)
+    const before = await asked.ask('GET', '/catalog/nodes')
+    const wait = waiting(asked, `/catalog/nodes?index=${indexOf(before)}&wait=1m`)
+    await asked.ask('PUT', '/catalog/register', { ...node, Check: { Name: 'ping', Status: 'passing' } })
+    await asked.ask('PUT', '/agent/check/register', { Name: 'disk', TTL: '1h' })
+    expect((await asked.ask('GET', '/catalog/nodes')).text).toBe(before.text)
+    expect(wait.isOver).toBe(false)
+    await asked.ask('PUT', '/catalog/register', { ...node, Address: '10.0.0.2' })
+    expect((await wait.answer).json.map(({ Address }: { Address: string }) => Address)).toContain('10.0.0.2')
+  })
+
   it('answers what there is, with the same index, once the wait is over', async () => {
     const clock = fakeClock()
     await using asked = await asking({ clock })

@@ -1,4 +1,5 @@
 import { isIPv4, isIPv6 } from 'node:net'
+import { isDeepStrictEqual } from 'node:util'
 import type { Entry } from '@seamark/core'
 import { type ConsulCheck, checksOf, indexOf } from './check.ts'
 import type { ConsulRecord } from './record.ts'
@@ -12,9 +13,13 @@ export interface ConsulNode {
   readonly meta: Readonly<Record<string, string>> | null
   /** In the order of their ids. */
   readonly checks: readonly ConsulCheck[]
+  /** The same object until something but its checks changes. */
+  readonly facts: object
   readonly createIndex: number
-  /** Of the node, or of its checks. */
+  /** Of the node without its checks. */
   readonly modifyIndex: number
+  /** Of the node or its checks. */
+  readonly healthIndex: number
   /** Of one of the servers of this registry, which are one agent together; `undefined`: somebody told of the node. */
   readonly server: AgentServer | undefined
 }
@@ -34,6 +39,7 @@ export function serverNode(
   server: AgentServer,
   entry: Entry | undefined,
   record: ConsulRecord | undefined,
+  former: ConsulNode | undefined,
 ): ConsulNode {
   const owner = { node: server.name, serviceId: '', serviceName: '', serviceTags: [] }
   const alive: ConsulCheck = {
@@ -51,34 +57,51 @@ export function serverNode(
     record: undefined,
   }
   const checks = entry === undefined ? [] : checksOf(entry, record, owner)
-  return {
+  const facts = {
     name: server.name,
     id: server.id,
     address: server.address,
     taggedAddresses: taggedAddresses(server.address),
     meta: { 'consul-network-segment': '', ...server.meta },
-    checks: [...checks, alive].sort((a, b) => (a.id < b.id ? -1 : 1)),
     createIndex: indexOf(0),
-    modifyIndex: indexOf(entry?.modifiedRevision ?? 0),
+  }
+  return {
+    ...kept(facts, indexOf(0), former),
+    checks: [...checks, alive].sort((a, b) => (a.id < b.id ? -1 : 1)),
+    healthIndex: indexOf(entry?.modifiedRevision ?? 0),
     server,
   }
 }
 
 /** A node that somebody told the catalog of. */
-export function externalNode(entry: Entry, record: ConsulRecord | undefined): ConsulNode {
+export function externalNode(
+  entry: Entry,
+  record: ConsulRecord | undefined,
+  former: ConsulNode | undefined,
+): ConsulNode {
   const { instance } = entry
   const meta = Object.keys(instance.metadata).length === 0 ? null : instance.metadata
-  return {
+  const facts = {
     name: instance.id,
     id: record?.nodeId ?? '',
     address: instance.address,
     taggedAddresses: record?.nodeAddresses ?? null,
     meta,
-    checks: checksOf(entry, record, { node: instance.id, serviceId: '', serviceName: '', serviceTags: [] }),
     createIndex: indexOf(entry.createdRevision),
-    modifyIndex: indexOf(entry.modifiedRevision),
+  }
+  return {
+    ...kept(facts, indexOf(entry.modifiedRevision), former),
+    checks: checksOf(entry, record, { node: instance.id, serviceId: '', serviceName: '', serviceTags: [] }),
+    healthIndex: indexOf(entry.modifiedRevision),
     server: undefined,
   }
+}
+
+/** What a node is but for its checks; as it was before, if that is the same. */
+function kept<T extends object>(facts: T, modifyIndex: number, former: ConsulNode | undefined) {
+  return former !== undefined && isDeepStrictEqual(former.facts, facts)
+    ? { ...facts, facts: former.facts, modifyIndex: former.modifyIndex }
+    : { ...facts, facts, modifyIndex }
 }
 
 /** The names under which Consul's agent gives its own address. */

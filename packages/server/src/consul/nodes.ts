@@ -134,8 +134,8 @@ export class Nodes {
     const node = same
       ? former!.node
       : server === undefined
-        ? externalNode(entry!, record)
-        : serverNode(server, entry, record)
+        ? externalNode(entry!, record, former?.node)
+        : serverNode(server, entry, record, former?.node)
     this.#kept.set(name, { sources, node })
   }
 

@@ -150,9 +150,12 @@ export class View {
     return this.#observed.look(`services/${namespace}`, this.#generation, this.revision, make, floor)
   }
 
+  /** All nodes: a change of their checks is none. */
   nodesSeen(): Seen<readonly ConsulNode[]> {
-    const floor = (nodes: readonly ConsulNode[]) => highest(nodes, 1, (node) => node.modifyIndex)
-    return this.#observed.look('nodes', this.#generation, this.revision, () => this.nodes.list(), floor)
+    const make = () => this.nodes.list().map(({ facts }) => facts)
+    const floor = () => highest(this.nodes.list(), 1, (node) => node.modifyIndex)
+    const { index } = this.#observed.look('nodes', this.#generation, this.revision, make, floor)
+    return { index, value: this.nodes.list() }
   }
 
   /** What is on a node: its services, in the order of their ids. */
@@ -162,7 +165,7 @@ export class View {
       return found === undefined ? [] : [found, ...this.servicesOn(namespace, found)]
     }
     const floor = (parts: readonly (ConsulNode | ConsulService)[]) =>
-      highest(parts, 1, (part) => part.modifyIndex)
+      highest(parts, 1, (part) => ('healthIndex' in part ? part.healthIndex : part.modifyIndex))
     return this.#observed.look(`node/${namespace}/${node}`, this.#generation, this.revision, make, floor)
   }
 
@@ -319,7 +322,7 @@ export class View {
     return highest(services, indexOf(revision), ({ node, entry, modifyIndex }) =>
       Math.max(
         modifyIndex,
-        node.modifyIndex,
+        node.healthIndex,
         entry === undefined ? 0 : (this.records.item(entry.instance)?.modifiedRevision ?? 0),
       ),
     )
