@@ -178,6 +178,16 @@ export class Service {
   }
 
   /**
+   * Calls `listener` after each change, and when the discovery is closed, until disposed of. Nobody waits here, so no
+   * process is kept alive.
+   */
+  subscribe(listener: () => void): Disposable {
+    const own = () => listener()
+    this.#listeners.add(own)
+    return { [Symbol.dispose]: () => this.#listeners.delete(own) }
+  }
+
+  /**
    * Sends a request to one of the service's instances, by their `http` or `https` origin. When that instance cannot be
    * connected to, or the method is idempotent and the connection broke, another one is tried, three in all; a body that is a
    * stream is sent once. Any answer is an answer, a 503 too. Throws as `find`; then as `fetch`.
