@@ -39,6 +39,7 @@ export const exitOf: Readonly<Record<ErrorCode, Exit>> = {
   too_many: 'unreachable',
   engine_unavailable: 'unreachable',
   attempts_failed: 'unreachable',
+  dependencies_missing: 'unreachable',
   draining: 'unreachable',
   timeout: 'unreachable',
   store_in_use: 'conflict',

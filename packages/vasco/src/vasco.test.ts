@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
+import { setImmediate } from 'node:timers/promises'
 import { type Notice, SeamarkError } from '@seamark/core'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import { engineTests } from '../../../test/servers/engine-tests.ts'
@@ -245,7 +246,7 @@ engineTests('redis', () => {
       for (let state: string | undefined; state !== 'done'; ) {
         expect(await caller.findDependencies(needed())).toEqual({ [api.name]: url })
         expect(await endpoints()).toEqual([url])
-        state = await Promise.race([renewing, new Promise<undefined>((resolve) => setImmediate(resolve))])
+        state = await Promise.race([renewing, setImmediate(undefined)])
       }
     })
 

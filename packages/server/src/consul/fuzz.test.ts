@@ -148,7 +148,9 @@ const query = fc
     { maxLength: 3 },
   )
   .map((pairs) => {
-    const query = new URLSearchParams(pairs.map(([name, value]) => [name, String(value).toWellFormed()]))
+    const query = new URLSearchParams(
+      pairs.map(([name, value]): [string, string] => [name, String(value).toWellFormed()]),
+    )
     // By default it would be five minutes.
     if (query.has('index') || query.has('hash')) query.set('wait', '1ms')
     return `?${query}`
