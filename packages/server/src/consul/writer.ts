@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from 'node:util'
 import {
   type CheckInput,
   type CheckReport,
+  type CheckResult,
   checkWrite,
   type InstanceInput,
   type InstanceKey,
@@ -172,10 +173,28 @@ export class Writer {
         const other = newest.get(place)
         const older = other !== undefined && other.revision > found.revision ? found : other
         if (older !== found) newest.set(place, found)
-        if (older !== undefined)
-          await this.inTurn(isServer ? older.key : nodeKey(node), () => this.removeCheck(older.key, check))
+        if (older === undefined) continue
+        const turn = isServer ? older.key : nodeKey(node)
+        const status = await this.inTurn(turn, () => this.#takenFrom(older.key, check))
+        // An agent keeps what it knows of a check; the catalog is told.
+        if (isServer && status !== undefined) await this.#moved(newest.get(place)!.key, check, status)
       }
     }
+  }
+
+  /** Removes a check; what was known of it. */
+  async #takenFrom(key: InstanceKey, check: string): Promise<CheckResult | undefined> {
+    const known = this.#context.server.catalog.entry(key)?.health.checks.find(({ id }) => id === check)
+    await this.removeCheck(key, check)
+    return known
+  }
+
+  async #moved(key: InstanceKey, check: string, { status, output: text }: CheckResult): Promise<void> {
+    const ttl = this.#context.view.records.get(key)?.checks?.[check]?.ttl
+    const output = shownOutput(text)
+    if (status === 'maintenance') return
+    if (ttl === undefined) await this.report(key, [{ id: check, status, output }])
+    else await this.renew(key, check, { status, output, ttl })
   }
 
   /** Removes the instance of a server's node once it holds nothing. */
