@@ -18,6 +18,7 @@ import { refuseChecks } from './checks/target-policy.ts'
 import type { Routes } from './context.ts'
 import { passingEntryJson } from './entry-json.ts'
 import { checkNewService, checkPath } from './path-names.ts'
+import { noteReports } from './reported-checks.ts'
 import { Reservations } from './reservations.ts'
 import * as schemas from './schemas.ts'
 
@@ -172,6 +173,7 @@ export const instances: Routes = (app, { context }, done) => {
     async (request) => {
       checkPath(request.params)
       for (const [index, { id }] of request.body.checks.entries()) checkName(`checks/${index}/id`, id)
+      await noteReports(context, request.params, request.body.checks)
       const revision = await engine.report(request.params, request.body.checks)
       await visible(revision)
       return { revision }

@@ -30,12 +30,19 @@ export const agentCheck: Endpoints = (context) => {
 
   async function renew(ask: Ask, status: Status, output: string) {
     const check = view.agentCheck(namespaceOf(ask), ask.rest)
-    const ttl = check?.record?.ttl
+    const ttl = check && ttlOf(check)
     if (check?.source === undefined || ttl === undefined)
       throw new ConsulError(500, `CheckID ${JSON.stringify(ask.rest)} does not have associated TTL`)
     const { key, check: id } = check.source
     await writer.renew(key, id, { status, output: shortened(output), ttl })
     return doneAnswer()
+  }
+
+  /** Milliseconds in which the check has to be reported, wherever it was registered. */
+  function ttlOf({ record, source }: ConsulCheck): number | undefined {
+    const checks = source && context.server.catalog.entry(source.key)?.instance.checks
+    const check = checks?.find(({ id }) => id === source?.check)
+    return record?.ttl ?? (check?.type === 'reported' ? check.ttl : undefined)
   }
 
   return [

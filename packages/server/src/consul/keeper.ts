@@ -55,8 +55,12 @@ export class Keeper {
   readonly #subscriptions: readonly (Disposable | undefined)[]
   /** By the id of the service that is followed; those that follow a node are under its name. */
   readonly #aliases = new Map<string, Map<string, Alias>>()
+  /** What the alias checks of an instance follow. */
+  readonly #followed = new Map<string, Set<string>>()
   /** The nodes as they were when last looked at. */
   #nodes = new Map<string, ConsulNode>()
+  #looking = false
+  #closed = false
 
   constructor(context: ConsulContext, share: Share | undefined, notify: Notify) {
     const { server, items, view } = context
@@ -83,14 +87,17 @@ export class Keeper {
           else if (change.type === 'delete') this.#gone(change.key, revision)
         }
       }),
-      view.nodes.subscribe(() => this.#nodesChanged()),
+      view.nodes.subscribe(() => this.#nodesSoon()),
       share?.subscribe(() => this.#begin()),
     ]
     for (const item of items.list(renewalPrefix)) this.#renewed(item)
+    for (const service of server.catalog.services())
+      for (const entry of server.catalog.snapshot(service).entries) this.#changed(entry)
     this.#begin()
   }
 
   async close(): Promise<void> {
+    this.#closed = true
     for (const subscription of this.#subscriptions) subscription?.[Symbol.dispose]()
     this.#deadlines.close()
     await this.#outbox.close()
@@ -104,7 +111,7 @@ export class Keeper {
       const item = view.records.item(key)
       const isNode = serviceId(key) === nodesServiceId
       if (item !== undefined && !isNode && server.catalog.entry(key) === undefined)
-        this.#deadlines.set(`orphan ${item.key}`, orphanTime, () => this.#removeRecord(key, item))
+        this.#deadlines.set(`orphan ${item.key}`, item.key, orphanTime, () => this.#removeRecord(key, item))
     }
     this.#nodes = new Map()
     this.#nodesChanged()
@@ -117,9 +124,9 @@ export class Keeper {
   /** A TTL check was reported somewhere. */
   #renewed(item: Item): void {
     const renewal = decodedItem<Renewal & { expired?: true }>(item)!
-    this.#deadlines.set(`settle ${item.key}`, settleTime, () => this.#settle(item))
+    this.#deadlines.set(`settle ${item.key}`, item.key, settleTime, () => this.#settle(item))
     if (renewal.expired) this.#deadlines.drop(`ttl ${item.key}`)
-    else this.#deadlines.set(`ttl ${item.key}`, renewal.ttl, () => this.#expire(item))
+    else this.#deadlines.set(`ttl ${item.key}`, item.key, renewal.ttl, () => this.#expire(item))
   }
 
   #forget(key: string): void {
@@ -140,6 +147,25 @@ export class Keeper {
       const put = { type: 'put', key: item.key, value: encoded(renewal), at: item.modifiedRevision } as const
       if ((await server.engine.write([put])) === undefined) return
       await this.#report(found.instance, [{ id: found.check, status: 'critical', output: told }])
+    })
+  }
+
+  /** A check that was registered in our own way, and that nobody reported yet. */
+  #expectReport({ namespace, service, id }: InstanceKey, check: string, ttl: number): void {
+    const key = { namespace, service, id }
+    const name = renewalKey(key, check)
+    const { items, server } = this.#context
+    if (items.get(name) !== undefined || this.#deadlines.has(`ttl ${name}`)) return
+    this.#deadlines.set(`ttl ${name}`, instanceId(key), ttl, () => {
+      if (!this.#owns(key)) return
+      this.#outbox.put(`ttl ${name}`, async () => {
+        const entry = server.catalog.entry(key)
+        const isExpected = entry?.instance.checks.some(
+          (other) => other.id === check && other.type === 'reported',
+        )
+        if (!isExpected || items.get(name) !== undefined) return
+        await this.#report(key, [{ id: check, status: 'critical', output: 'TTL expired' }], entry)
+      })
     })
   }
 
@@ -167,16 +193,19 @@ export class Keeper {
 
   #recorded(key: InstanceKey, record: ConsulRecord | undefined): void {
     const id = instanceId(key)
-    for (const [target, followers] of this.#aliases) {
+    for (const target of this.#followed.get(id) ?? []) {
+      const followers = this.#aliases.get(target)!
       for (const [name, alias] of followers) if (instanceId(alias.key) === id) followers.delete(name)
       if (followers.size === 0) this.#aliases.delete(target)
     }
+    this.#followed.delete(id)
     for (const [check, { alias }] of Object.entries(record?.checks ?? {})) {
       if (alias === undefined) continue
       const target = alias.service ?? ''
       const followers = this.#aliases.get(target) ?? new Map()
       this.#aliases.set(target, followers)
       followers.set(`${id}\u0000${check}`, { key, check })
+      this.#followed.set(id, (this.#followed.get(id) ?? new Set()).add(target))
     }
     const entry = this.#context.server.catalog.entry(key)
     if (entry !== undefined) this.#changed(entry)
@@ -187,6 +216,11 @@ export class Keeper {
     const { instance } = entry
     for (const alias of this.#aliases.get(this.#consulId(instance))?.values() ?? []) this.#follow(alias)
     const record = this.#context.view.records.get(instance)
+    for (const check of instance.checks) {
+      if (check.type !== 'reported' || record?.checks?.[check.id] !== undefined) continue
+      if (check.ttl !== undefined) this.#expectReport(instance, check.id, check.ttl)
+      if (check.deregisterAfter !== undefined) this.#watchCritical(entry, check.id, check.deregisterAfter)
+    }
     if (record === undefined) return
     for (const [check, { alias, deregisterAfter }] of Object.entries(record.checks ?? {})) {
       if (alias !== undefined) this.#follow({ key: instance, check })
@@ -202,7 +236,7 @@ export class Keeper {
   #gone(key: InstanceKey, revision: number): void {
     const { view } = this.#context
     for (const alias of this.#aliases.get(this.#consulId(key))?.values() ?? []) this.#follow(alias)
-    this.#deadlines.dropAll(`critical ${instanceId(key)}\u0000`)
+    this.#deadlines.dropGroup(instanceId(key))
     const item = view.records.item(key)
     // A later record is of a registration that is on its way.
     if (item !== undefined && item.modifiedRevision < revision) this.#removeRecord(key, item)
@@ -239,7 +273,7 @@ export class Keeper {
       return
     }
     if (this.#deadlines.has(name)) return
-    this.#deadlines.set(name, after, () => {
+    this.#deadlines.set(name, instanceId(key), after, () => {
       if (!this.#owns(key)) return
       this.#outbox.put(name, async () => {
         const now = this.#context.server.catalog
@@ -266,6 +300,16 @@ export class Keeper {
       const entry = server.catalog.entry(key)
       if (alias === undefined || entry === undefined) return
       await this.#report(key, [{ id: check, ...aliasResult(view, key.namespace, alias) }], entry)
+    })
+  }
+
+  /** Of many nodes that are told of at once, each is looked at once. */
+  #nodesSoon(): void {
+    if (this.#looking) return
+    this.#looking = true
+    setImmediate(() => {
+      this.#looking = false
+      if (!this.#closed) this.#nodesChanged()
     })
   }
 
