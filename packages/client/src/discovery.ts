@@ -218,6 +218,24 @@ export class Discovery implements AsyncDisposable {
     return announcement
   }
 
+  /**
+   * What `announce` advertises for a service when it is given no address: `SEAMARK_ADVERTISE_ADDRESS`, or what this machine
+   * seems to be reached at, if possible in the subnet `prefer` (a notice says when that is a guess).
+   */
+  advertisedAddress(name: string, prefer?: string): string {
+    if (process.env.SEAMARK_ADVERTISE_ADDRESS) return process.env.SEAMARK_ADVERTISE_ADDRESS
+    const { hosts, notify } = this.#options
+    const { address, guess } = advertisedAddress({ interfaces: networkInterfaces(), servers: hosts, prefer })
+    if (guess !== undefined)
+      notify({
+        level: 'warn',
+        event: 'address_guessed',
+        message: `${name} is announced at ${address}, which is a guess: ${guess}. Say which with "address", "prefer" or SEAMARK_ADVERTISE_ADDRESS.`,
+        details: { address },
+      })
+    return address
+  }
+
   /** Closes all announcements, each with its drain; then the watch, the snapshot on disk and all connections. */
   close(): Promise<void> {
     this.#end ??= this.#close()
@@ -282,22 +300,9 @@ export class Discovery implements AsyncDisposable {
       namespace,
       service: name,
       id: id ?? `${name}-${randomBytes(5).toString('hex')}`,
-      address: address ?? (process.env.SEAMARK_ADVERTISE_ADDRESS || this.#address(name, prefer)),
+      address: address ?? this.advertisedAddress(name, prefer),
     }
     return instance(input)
-  }
-
-  #address(name: string, prefer: string | undefined): string {
-    const { hosts, notify } = this.#options
-    const { address, guess } = advertisedAddress({ interfaces: networkInterfaces(), servers: hosts, prefer })
-    if (guess !== undefined)
-      notify({
-        level: 'warn',
-        event: 'address_guessed',
-        message: `${name} is announced at ${address}, which is a guess: ${guess}. Say which with "address", "prefer" or SEAMARK_ADVERTISE_ADDRESS.`,
-        details: { address },
-      })
-    return address
   }
 
   #forget(announcement: KeptAnnouncement): void {

@@ -12,6 +12,7 @@ export {
   SeamarkError,
   type Snapshot,
 } from '@seamark/core'
+export { type Availability, availability } from './availability.ts'
 export { type ConnectOptions, connect } from './connect.ts'
 export type { AnnounceOptions, Discovery } from './discovery.ts'
 export type { Endpoint } from './endpoint.ts'
