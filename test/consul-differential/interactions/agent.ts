@@ -624,6 +624,12 @@ export const agent: Interactions = {
     await put('/v1/agent/check/pass/service:web')
     await get('/v1/health/service/web?passing')
   },
+  'replace-existing-checks in maintenance': async ({ put, get }) => {
+    await put('/v1/agent/service/register', web)
+    await put('/v1/agent/service/maintenance/web?enable=true')
+    await put('/v1/agent/service/register?replace-existing-checks', web)
+    await get('/v1/agent/checks')
+  },
   'the id of a check is taken once: it moves to who registers it': async ({ put, get }) => {
     const Check = { CheckID: 'c1', TTL: '1h', Status: 'passing' }
     await put('/v1/agent/service/register', { ...web, ID: 'web-1', Check })
@@ -636,7 +642,7 @@ export const agent: Interactions = {
       ID: 'c1',
       Name: 'again',
       TTL: '1h',
-      Status: 'passing',
+      Status: 'critical',
       ServiceID: 'web-1',
     })
     await get('/v1/agent/checks')

@@ -202,6 +202,20 @@ export const catalog: Interactions = {
     await put('/v1/catalog/register', { Node: 'stone', Address: '10.9.0.2', Check: check })
     await get('/v1/health/state/any?filter=CheckID%3D%3Dk')
   },
+  'register: metadata that are empty, and none': async ({ put, get }) => {
+    await put('/v1/catalog/register', {
+      ...rock,
+      NodeMeta: {},
+      Service: { ID: 'a', Service: 'db', Meta: {}, Tags: [] },
+    })
+    await put('/v1/agent/service/register', { ID: 'b', Name: 'db', Meta: {} })
+    await put('/v1/agent/service/register', { ID: 'c', Name: 'db' })
+    await get('/v1/catalog/nodes')
+    await get('/v1/health/service/db')
+    await get('/v1/agent/services')
+    await put('/v1/catalog/register', { ...rock, Service: { ID: 'a', Service: 'db' } })
+    await get('/v1/catalog/node/rock')
+  },
   'register: the same again changes no index': async ({ put, get, note }) => {
     const again = () =>
       put('/v1/catalog/register', {

@@ -142,6 +142,11 @@ export const query: Interactions = {
     await create(api, { Name: 'find-web', Service: { Service: 'web' } })
     await api.get('/v1/query/find-web/execute')
   },
+  'execute: a service without checks': async (api) => {
+    await api.put('/v1/catalog/register', { Node: 'a', Address: '10.0.0.1', Service: { Service: 'db' } })
+    await create(api, { Name: 'find-db', Service: { Service: 'db' } })
+    await api.get('/v1/query/find-db/execute')
+  },
   'execute: nothing found': async (api) => {
     await create(api, { Name: 'find-none', Service: { Service: 'none' } })
     await api.get('/v1/query/find-none/execute')

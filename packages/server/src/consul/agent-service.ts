@@ -11,7 +11,7 @@ import { filterFor } from './filter/filter.ts'
 import { shapes } from './filter/shape.ts'
 import { agentServiceJson } from './json.ts'
 import { goBoolean, namespaceOf } from './reads.ts'
-import type { CheckRecord, ConsulRecord, ServiceAddress } from './record.ts'
+import { type CheckRecord, type ConsulRecord, emptyMeta, type ServiceAddress } from './record.ts'
 import { type ConsulService, keyOfEntry, withFamilies } from './service.ts'
 import { type ServiceDefinition, serviceDefinition, validateService } from './service-definition.ts'
 import { sorted } from './sorted.ts'
@@ -211,6 +211,7 @@ export function translatedService(
   const record = {
     ...(Address === '' && { atNode: true as const }),
     ...(tags.length !== Tags.length && { tags: Tags }),
+    ...emptyMeta(definition.Meta),
     ...(told !== undefined && { taggedAddresses: told }),
     ...(warning !== passing && { warningWeight: warning }),
     ...(definition.EnableTagOverride === true && { enableTagOverride: true as const }),

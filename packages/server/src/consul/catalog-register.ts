@@ -20,7 +20,7 @@ import type { ConsulContext } from './context.ts'
 import type { Endpoints } from './endpoint.ts'
 import { goDuration, printDuration } from './go-duration.ts'
 import { namespaceOf } from './reads.ts'
-import { type CheckRecord, type ConsulRecord, nodeKey } from './record.ts'
+import { type CheckRecord, type ConsulRecord, emptyMeta, nodeKey } from './record.ts'
 import { keyOfEntry } from './service.ts'
 import { taggedAddresses, weights } from './service-definition.ts'
 
@@ -258,6 +258,7 @@ function nodePlan(context: ConsulContext, told: Registration, checks: readonly T
     {
       node: told.Node!,
       ...(id && { nodeId: id }),
+      ...emptyMeta(told.NodeMeta),
       ...(told.TaggedAddresses && { nodeAddresses: told.TaggedAddresses }),
       ...withChecks(before?.checks ?? {}),
     },

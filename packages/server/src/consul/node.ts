@@ -2,7 +2,7 @@ import { isIPv4, isIPv6 } from 'node:net'
 import { isDeepStrictEqual } from 'node:util'
 import type { Entry } from '@seamark/core'
 import { type ConsulCheck, checksOf, indexOf } from './check.ts'
-import type { ConsulRecord } from './record.ts'
+import { type ConsulRecord, shownMeta } from './record.ts'
 
 /** A node as Consul's API shows it. */
 export interface ConsulNode {
@@ -80,13 +80,12 @@ export function externalNode(
   former: ConsulNode | undefined,
 ): ConsulNode {
   const { instance } = entry
-  const meta = Object.keys(instance.metadata).length === 0 ? null : instance.metadata
   const facts = {
     name: instance.id,
     id: record?.nodeId ?? '',
     address: instance.address,
     taggedAddresses: record?.nodeAddresses ?? null,
-    meta,
+    meta: shownMeta(instance.metadata, record),
     createIndex: indexOf(entry.createdRevision),
   }
   return {

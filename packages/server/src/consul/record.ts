@@ -37,6 +37,8 @@ export interface ConsulRecord {
   readonly atNode?: true
   /** As they were told, where an instance cannot have them so: it has no empty ones, and none twice. */
   readonly tags?: readonly string[]
+  /** Whether it told metadata that were empty; Consul tells that from none. */
+  readonly emptyMeta?: true
   readonly taggedAddresses?: Readonly<Record<string, ServiceAddress>>
   readonly warningWeight?: number
   readonly enableTagOverride?: true
@@ -105,6 +107,19 @@ function parse(value: Uint8Array): object {
   } catch {
     return {}
   }
+}
+
+/** What a record says of metadata that were told. */
+export function emptyMeta(meta: object | undefined): { readonly emptyMeta?: true } {
+  return meta !== undefined && Object.keys(meta).length === 0 ? { emptyMeta: true } : {}
+}
+
+/** Metadata as Consul shows them. */
+export function shownMeta(
+  meta: Readonly<Record<string, string>>,
+  record: ConsulRecord | undefined,
+): Readonly<Record<string, string>> | null {
+  return Object.keys(meta).length === 0 && record?.emptyMeta !== true ? null : meta
 }
 
 /** The service that holds the nodes. */

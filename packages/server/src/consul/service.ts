@@ -3,7 +3,7 @@ import type { Entry, InstanceKey } from '@seamark/core'
 import { type ConsulCheck, checksOf, indexOf } from './check.ts'
 import type { ConsulNode } from './node.ts'
 import { consulVersion } from './options.ts'
-import type { ConsulRecord, ServiceAddress } from './record.ts'
+import { type ConsulRecord, type ServiceAddress, shownMeta } from './record.ts'
 
 /** An instance as Consul's API shows it: a service on a node. */
 export interface ConsulService {
@@ -48,7 +48,7 @@ export function consulService(
     taggedAddresses:
       record === undefined ? withFamilies(undefined, address, instance.port) : record.taggedAddresses,
     port: instance.port,
-    meta: Object.keys(instance.metadata).length === 0 ? null : instance.metadata,
+    meta: shownMeta(instance.metadata, record),
     weights: { Passing: instance.weight, Warning: record?.warningWeight ?? instance.weight },
     enableTagOverride: record?.enableTagOverride === true,
     kind: record?.kind ?? '',

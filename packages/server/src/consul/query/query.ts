@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { type ConsulAnswer, ConsulError, doneAnswer, jsonAnswer } from '../answer.ts'
 import type { Ask } from '../ask.ts'
 import { blocking, knownDatacenter, type Reading, readHeaders, reading } from '../blocking.ts'
+import type { ConsulCheck } from '../check.ts'
 import type { ConsulContext } from '../context.ts'
 import type { Endpoint } from '../endpoint.ts'
 import { quote } from '../filter/quote.ts'
@@ -91,9 +92,7 @@ export function query(context: ConsulContext, queries: Queries): readonly Endpoi
     const nodes = (limit > 0 ? services.slice(0, limit) : services).map((service) => ({
       Node: nodeJson(service.node, datacenter),
       Service: withoutEmptyTags(serviceJson(service), 'Tags'),
-      Checks: [...service.node.checks, ...service.checks].map((check) =>
-        withoutEmptyTags(checkJson(check), 'ServiceTags'),
-      ),
+      Checks: checksJson([...service.node.checks, ...service.checks]),
     }))
     const { Service, DNS } = definition
     const answer = { Service: Service.Service, Nodes: nodes, DNS, Datacenter: datacenter, Failovers: 0 }
@@ -137,6 +136,11 @@ export function query(context: ConsulContext, queries: Queries): readonly Endpoi
     },
     { path: '/v1/query/', methods: ['GET', 'PUT', 'DELETE'], answer: one },
   ]
+}
+
+function checksJson(checks: readonly ConsulCheck[]) {
+  if (checks.length === 0) return null
+  return checks.map((check) => withoutEmptyTags(checkJson(check), 'ServiceTags'))
 }
 
 function notFound(): ConsulError {
