@@ -16,6 +16,7 @@ import { others } from './interactions/others.ts'
 import { query } from './interactions/query.ts'
 import { session } from './interactions/session.ts'
 import { transaction } from './interactions/txn.ts'
+import { randomCalls } from './random-calls.ts'
 import { documentedEndpoints } from './reference.ts'
 import { type Ports, transcript } from './transcript.ts'
 
@@ -32,6 +33,9 @@ const groups = {
   indexes,
   endpoints,
 }
+
+/** Where chosen differences may occur that are no interaction. */
+const random = 'random calls'
 
 const nodeName = 'harbour'
 const nodeId = '6c5a7d0e-7a3b-4f43-9a52-1f1d2c3b4a59'
@@ -118,11 +122,24 @@ engineTests('consul', () => {
     })
   })
 
+  // Seeds that were told apart once have become interactions.
+  it.each(Array.from({ length: 30 }, (_, index) => index + 1))(
+    'answers random calls alike (seed %i)',
+    async (seed) => {
+      const interaction = randomCalls(seed)
+      const [theirs, steps] = await Promise.all([
+        consul.peer.steps(interaction),
+        seamark.peer.steps(interaction),
+      ])
+      expect(compared(random, steps, seamark)).toBe(compared(random, theirs, consul))
+    },
+  )
+
   it('has chosen differences in interactions that there are', () => {
     const names = Object.entries(groups).flatMap(([group, interactions]) =>
       Object.keys(interactions).map((name) => `${group}: ${name}`),
     )
-    expect(names).toEqual(
+    expect([...names, random]).toEqual(
       expect.arrayContaining(chosenDifferences.flatMap(({ interactions }) => interactions ?? [])),
     )
   })

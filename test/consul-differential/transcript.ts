@@ -98,7 +98,7 @@ function named(text: string): string {
       ids.set(id, name)
       return name
     })
-    .replaceAll(/([?&](?:index|cas)=|"Index":)\d{2,}/g, '$1<index>')
+    .replaceAll(/([?&](?:index|cas)=|"Index":|modify index )\d{2,}/g, '$1<index>')
     .replaceAll(/(contenthash: |"ContentHash":")[0-9a-f]+/g, '$1<hash>')
 }
 
