@@ -3,7 +3,6 @@ import { type Catalog, type Clock, healthStatuses } from '@seamark/core'
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
 import type { Census } from './census.ts'
 import type { ItemWatchers } from './item-watchers.ts'
-import type { Waiters } from './waiters.ts'
 import type { Watchers } from './watchers.ts'
 
 export interface Measured {
@@ -11,7 +10,7 @@ export interface Measured {
   readonly census: Census
   readonly watchers: Watchers
   readonly itemWatchers: ItemWatchers
-  readonly waiters: Waiters
+  readonly waiters: readonly { readonly size: number }[]
   readonly clock: Clock
 }
 
@@ -100,7 +99,10 @@ export class Metrics {
         'Streams that do not read as fast as it changes.',
         () => watchers.slow + itemWatchers.slow,
       ],
-      seamark_waiting_requests: ['Requests that wait for a change.', () => waiters.size],
+      seamark_waiting_requests: [
+        'Requests that wait for a change.',
+        () => waiters.reduce((sum, { size }) => sum + size, 0),
+      ],
       seamark_revision: ['Highest revision the catalog shows.', () => catalog.revision],
       seamark_catalog_stale_seconds: [
         'For how long the engine is out of reach; 0 while in contact.',

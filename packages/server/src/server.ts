@@ -132,7 +132,6 @@ export async function server(options: ServerOptions): Promise<Server> {
   const watchers = new Watchers({ catalog: replica, clock, bounds, lag })
   const itemWatchers = new ItemWatchers({ items, clock, bounds })
   const waiters = new Waiters({ catalog: replica, clock, bound: bounds.waiters })
-  metrics.measure({ catalog: replica, census, watchers, itemWatchers, waiters, clock })
   const context: Context = {
     engine,
     engineName,
@@ -153,6 +152,14 @@ export async function server(options: ServerOptions): Promise<Server> {
     itemsVisible: visible(items, clock, bounds.visibleTimeout),
   }
   const face = new ConsulFace(context, settings)
+  metrics.measure({
+    catalog: replica,
+    census,
+    watchers,
+    itemWatchers,
+    waiters: [waiters, face.waiters],
+    clock,
+  })
   Promise.all([replica.warm(), items.warm()]).then(
     () => {
       context.stage.warm = true

@@ -84,6 +84,11 @@ export class ConsulFace implements AsyncDisposable {
     this.metadata = { ...meta, [nodeNameKey]: name, [nodeIdKey]: id }
   }
 
+  /** How many wait. */
+  get waiters(): { readonly size: number } {
+    return this.#topics
+  }
+
   /** Where the server listens. */
   listens(address: string, port: number): void {
     const { settings, view } = this.#context
