@@ -183,13 +183,18 @@ function stats(context: ConsulContext) {
   const { view, server, revision } = context
   const index = String(revision)
   const all = servers(context)
+  const services = view.agentServices('default')
+  const checks = [
+    ...view.nodes.own.checks.filter(({ id }) => id !== 'serfHealth'),
+    ...services.flatMap((service) => service.checks),
+  ]
   const first = leader(context)
   return {
     agent: {
       check_monitors: '0',
-      check_ttls: '0',
-      checks: String(view.nodes.own.checks.length - 1),
-      services: String(server.catalog.services('default').length),
+      check_ttls: String(checks.filter(({ type }) => type === 'ttl').length),
+      checks: String(checks.length),
+      services: String(services.length),
     },
     build: { prerelease: '', revision: '', version: consulVersion },
     consul: {
