@@ -186,6 +186,14 @@ function keptChecks(former: ConsulService | undefined, named: ReadonlySet<string
   return { checks, records: Object.fromEntries(records) }
 }
 
+/** Kinds of services that have a proxy's configuration, also where they told none. */
+const gateways: ReadonlySet<string> = new Set([
+  'connect-proxy',
+  'mesh-gateway',
+  'ingress-gateway',
+  'terminating-gateway',
+])
+
 /** The instance of a service, and what Consul says beyond it. */
 export function translatedService(
   definition: ServiceDefinition,
@@ -197,6 +205,8 @@ export function translatedService(
   const tags = [...new Set(Tags)].filter((tag) => tag !== '')
   const passing = Math.max(Weights?.Passing ?? 1, 0)
   const warning = Weights === undefined ? 1 : (Weights.Warning ?? 0)
+  // A sidecar would be a service of its own, that nobody runs: Connect is off.
+  const { SidecarService: _sidecar, ...connect } = definition.Connect ?? {}
   const told = withFamilies(addresses(definition.TaggedAddresses), Address, Port)
   const input = {
     namespace,
@@ -216,8 +226,10 @@ export function translatedService(
     ...(warning !== passing && { warningWeight: warning }),
     ...(definition.EnableTagOverride === true && { enableTagOverride: true as const }),
     ...(definition.Kind && { kind: definition.Kind }),
-    ...(definition.Proxy && { proxy: { MeshGateway: {}, Expose: {}, ...definition.Proxy } }),
-    ...(definition.Connect && { connect: definition.Connect }),
+    ...((definition.Proxy ?? gateways.has(definition.Kind ?? '')) && {
+      proxy: { MeshGateway: {}, Expose: {}, ...definition.Proxy },
+    }),
+    ...(Object.keys(connect).length > 0 && { connect }),
   }
   return { input, record }
 }

@@ -22,7 +22,7 @@ import { goDuration, printDuration } from './go-duration.ts'
 import { namespaceOf } from './reads.ts'
 import { type CheckRecord, type ConsulRecord, emptyMeta, nodeKey } from './record.ts'
 import { keyOfEntry } from './service.ts'
-import { taggedAddresses, weights } from './service-definition.ts'
+import { taggedAddresses, validateProxy, weights } from './service-definition.ts'
 
 /** What later versions of Consul, and its own answers, hold beside: looked over. */
 const looked = {
@@ -97,7 +97,7 @@ const registration = object(
 
 const deregistration = object(
   { Datacenter: text, Node: text, Address: text, ServiceID: text, CheckID: text, Token: text, ...looked },
-  { struct: 'DeregisterRequest', strict: true },
+  { strict: true },
 )
 
 type Read<S> = S extends Shape<infer T> ? T : never
@@ -154,6 +154,7 @@ function validate(context: ConsulContext, told: Registration): void {
         ? 'Must provide service name with ID'
         : 'failed inserting service: failed inserting service: object missing primary index',
     )
+  if (Service !== undefined) validateProxy(Service, 500)
   for (const { Node: other = '' } of [...Checks, ...(Check ? [Check] : [])])
     if (other !== '' && other !== Node)
       throw new ConsulError(

@@ -62,7 +62,7 @@ export function validateService(service: ServiceDefinition): Partial<CheckDefini
   if (isAny(service.Address)) throw new ConsulError(400, 'Invalid service address')
   if (service.Weights !== undefined) validateWeights(service.Weights)
   validateMeta(service.Meta ?? {})
-  validateProxy(service)
+  validateProxy(service, 400)
   const checks = [
     ...(service.Check === undefined || isEmpty(service.Check) ? [] : [service.Check]),
     ...(service.Checks ?? []),
@@ -116,12 +116,11 @@ function pairProblem(key: string, value: string): string | undefined {
   return undefined
 }
 
-function validateProxy({
-  Kind,
-  Port = 0,
-  Proxy: proxy = {},
-  Connect: connect = {},
-}: ServiceDefinition): void {
+/** Consul's rules for proxies of Connect. Throws `status`. */
+export function validateProxy(
+  { Kind, Port = 0, Proxy: proxy = {}, Connect: connect = {} }: ServiceDefinition,
+  status: 400 | 500,
+): void {
   if (Kind !== 'connect-proxy') return
   const problems = [
     ...(asText(proxy.DestinationServiceName).trim() === ''
@@ -133,7 +132,7 @@ function validateProxy({
   if (problems.length === 0) return
   const count = problems.length === 1 ? '1 error' : `${problems.length} errors`
   throw new ConsulError(
-    400,
+    status,
     `${count} occurred:\n${problems.map((problem) => `\t* ${problem}\n`).join('')}\n`,
   )
 }
