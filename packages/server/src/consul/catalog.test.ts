@@ -221,6 +221,8 @@ describe('the catalog', () => {
       )
     expect(await ids('tag=replica&tag=v1')).toEqual(['db-2'])
     expect(await ids('node-meta=rack:r1')).toEqual(['db-1'])
+    expect(await ids('node-meta=nothing')).toEqual([])
+    expect(await ids('node-meta=toString:')).toEqual([])
     expect(await ids('filter=ServicePort==5432')).toEqual(['db-1'])
     expect((await asked.ask('GET', '/catalog/services?node-meta=rack:r1')).json).toEqual({ db: ['primary'] })
     expect(await asked.ask('GET', '/catalog/nodes?filter=Nothing==1')).toMatchObject({

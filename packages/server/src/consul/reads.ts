@@ -70,7 +70,8 @@ export function nodeFilter(ask: Question): (node: ConsulNode) => boolean {
     const at = pair.indexOf(':')
     return at < 0 ? ([pair, ''] as const) : ([pair.slice(0, at), pair.slice(at + 1)] as const)
   })
-  return ({ meta }) => wanted.every(([key, value]) => (meta?.[key] ?? '') === value)
+  return ({ meta }) =>
+    wanted.every(([key, value]) => meta !== null && Object.hasOwn(meta, key) && meta[key] === value)
 }
 
 /** `?tag=`, any number of times: what has all of them, in whichever case. */

@@ -174,11 +174,11 @@ export const unused: Endpoints = (context) => {
       methods: ['GET'],
       answer: (ask) => jsonAnswer(ask, []),
     },
-    {
+    telling({
       path: '/v1/coordinate/nodes',
       methods: ['GET'],
       answer: (ask) => coordinates(context, ask),
-    },
+    }),
     {
       path: '/v1/coordinate/node/',
       methods: ['GET'],
@@ -234,9 +234,13 @@ export const unused: Endpoints = (context) => {
     },
 
     always('internal/ui/gateway-services-nodes/', []),
-    { path: '/v1/internal/ui/nodes', methods: ['GET'], answer: (ask) => uiNodes(context, ask) },
+    telling({ path: '/v1/internal/ui/nodes', methods: ['GET'], answer: (ask) => uiNodes(context, ask) }),
     { path: '/v1/internal/ui/node/', methods: ['GET'], answer: (ask) => uiNode(context, ask) },
-    { path: '/v1/internal/ui/services', methods: ['GET'], answer: (ask) => uiServices(context, ask) },
+    telling({
+      path: '/v1/internal/ui/services',
+      methods: ['GET'],
+      answer: (ask) => uiServices(context, ask),
+    }),
   ]
 }
 
