@@ -35,6 +35,9 @@ const refused: Case[] = [
   { in: 'engines/etcd/src/21.ts', code: "import '@seamark/client'" },
   { in: 'engines/etcd/src/22.ts', code: "import '@seamark/lmdb'" },
   { in: 'test/23.ts', code: "import '../packages/core/src/names.ts'" },
+  { in: 'packages/grpc/src/36.ts', code: "import '@seamark/server'" },
+  { in: 'packages/host/src/37.ts', code: "import '@seamark/fastify'" },
+  { in: 'packages/fastify/src/38.ts', code: "import '@seamark/express'" },
   { in: 'benchmarks/24.ts', code: "import '../packages/core/dist/names.js'" },
 ]
 
@@ -49,6 +52,8 @@ const accepted: Case[] = [
   { in: 'packages/cli/src/32.ts', code: "import '@seamark/server'" },
   { in: 'packages/cli/src/33.ts', code: "import '@seamark/etcd'" },
   { in: 'engines/etcd/src/34.ts', code: "import '@seamark/core'" },
+  { in: 'packages/grpc/src/39.ts', code: "import '@seamark/client'" },
+  { in: 'packages/express/src/40.ts', code: "import '@seamark/host'" },
   { in: 'test/35.ts', code: "import '@seamark/client'" },
 ]
 

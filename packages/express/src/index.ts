@@ -1,0 +1,1 @@
+export { type AnnouncedServer, type Middleware, seamark } from './seamark.ts'

@@ -1,0 +1,1 @@
+export { type SeamarkOptions, seamark } from './seamark.ts'
