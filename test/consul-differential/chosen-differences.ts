@@ -98,6 +98,18 @@ export const chosenDifferences: readonly ChosenDifference[] = [
     equated: ofAnswers((answer, { method }) => (method === 'PUT' ? nothing : answer)),
   },
   {
+    name: 'An address is an IP address or a host name',
+    reason: 'Nobody can connect to `a b`.',
+    interactions: ['agent: an address that is no address'],
+    equated: ofAnswers(() => nothing),
+  },
+  {
+    name: 'Names and ids have at most 255 bytes of UTF-8, without control characters',
+    reason: 'Consul keeps any, but cannot deregister one that cannot be printed.',
+    interactions: ['agent: names that are too long'],
+    equated: ofAnswers(() => nothing),
+  },
+  {
     name: 'An output is at most 4 KB, together with the note of what was cut',
     reason: 'So long an output is kept anywhere in Seamark.',
     interactions: ['agent: a long output is cut'],

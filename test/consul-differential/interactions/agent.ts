@@ -302,12 +302,26 @@ export const agent: Interactions = {
       '+1h',
       '.5h',
       '1e3s',
+      '',
+      '10.0.0.1',
+      '1.h',
+      '-',
+      [],
       60_000_000_000,
       0,
       '0',
     ])
       await register(ttl)
     await get('/v1/agent/services')
+  },
+  'an address that is no address': async ({ put, get }) => {
+    await put('/v1/agent/service/register', { Name: 'a', Address: 'a b' })
+    await put('/v1/agent/service/register', { Name: 'b', Address: 'a/b' })
+    await get('/v1/catalog/services')
+  },
+  'names that are too long': async ({ put }) => {
+    await put('/v1/agent/service/register', { Name: 'x'.repeat(255) })
+    await put('/v1/agent/service/register', { Name: 'x'.repeat(256) })
   },
   'a check in a Docker container': async ({ put, get }) => {
     await put('/v1/agent/service/register', {

@@ -106,6 +106,28 @@ export const others: Interactions = {
     await get('/v1/internal/ui/node/harbour')
     await get('/v1/internal/ui/node/none')
   },
+  'fields that are not known, at any depth': async ({ put, post }) => {
+    await put('/v1/agent/service/register', { Name: 'web', Weights: { Unknown: 1 } })
+    await put('/v1/agent/service/register', { Name: 'web', Check: { TTL: '1h', Unknown: 1 } })
+    await put('/v1/agent/service/register', { Name: 'web', TaggedAddresses: { lan: { Unknown: 1 } } })
+    await put('/v1/agent/check/update/none', { Status: 'passing', Unknown: 1 })
+    await put('/v1/catalog/register', { Node: 'rock', Address: '10.9.0.1', Unknown: 1 })
+    await put('/v1/catalog/register', {
+      Node: 'rock',
+      Address: '10.9.0.1',
+      Service: { Service: 'a', Unknown: 1 },
+    })
+    await put('/v1/catalog/register', { Node: 'rock', Address: '10.9.0.1', Check: { Name: 'a', Unknown: 1 } })
+    await put('/v1/catalog/deregister', { Node: 'rock', Unknown: 1 })
+    await put('/v1/session/create', { Unknown: 1 })
+    await post('/v1/query', { Name: 'a', Service: { Service: 'a' }, Unknown: 1 })
+    await post('/v1/query', { Name: 'b', Service: { Service: 'b', Unknown: 1 } })
+    await post('/v1/query', { Name: 'c', Service: { Service: 'c', Failover: { Unknown: 1 } } })
+    await post('/v1/query', { Name: 'd', Service: { Service: 'd' }, DNS: { Unknown: 1 } })
+    await post('/v1/query', { Name: 'e', Service: { Service: 'e' }, Template: { Unknown: 1 } })
+    await put('/v1/txn', [{ KV: { Verb: 'set', Key: 'a', Unknown: 1 } }])
+    await put('/v1/txn', [{ KV: { Verb: 'set', Key: 'b' }, Unknown: 1 }])
+  },
   'acl: off': async ({ get, put }) => {
     await put('/v1/acl/bootstrap')
     await get('/v1/acl/replication')

@@ -16,7 +16,7 @@ import type { Renewal } from './writer.ts'
 
 type Status = Renewal['status']
 
-const update = object({ Status: text, Output: text }, { strict: true })
+const update = object({ Status: text, Output: text }, { struct: 'checkUpdate', strict: true })
 
 /** The checks of the agent, of its services and its own. */
 export const agentCheck: Endpoints = (context) => {

@@ -113,11 +113,11 @@ export const anything: Shape<unknown> = (value) => value
 /** An object of whatever: for what is kept, and given back, unseen. */
 export const anyObject: Shape<Record<string, unknown>> = map(anything, 'map[string]interface {}')
 
-/** Milliseconds, of Go's notation or of a number of nanoseconds. */
-export const duration: Shape<number> = (value, path) => {
+/** Milliseconds, of Go's notation or of a number of nanoseconds. Anything else Consul overlooks. */
+export const duration: Shape<number> = (value) => {
   if (typeof value === 'number') return value / 1e6
-  if (typeof value !== 'string') throw mismatch(value, path, 'time.Duration')
-  const ms = value === '' ? 0 : goDuration(value)
+  if (typeof value !== 'string') return 0
+  const ms = goDuration(value)
   if (ms === undefined) throw new DecodeError(durationProblem(value))
   return ms
 }

@@ -26,7 +26,7 @@ export function goDuration(text: string): number | undefined {
 export function durationProblem(text: string): string {
   const quoted = JSON.stringify(text)
   for (let rest = text.replace(/^[+-]/, ''); rest !== ''; ) {
-    const [whole, number = '', unit = ''] = /^([\d.]*)([^\d.]*)/.exec(rest)!
+    const [whole, number = '', unit = ''] = /^(\d*\.?\d*)([^\d.]*)/.exec(rest)!
     if (!/^(\d+\.?\d*|\.\d+)$/.test(number)) break
     if (unit === '') return `time: missing unit in duration ${quoted}`
     if (nanoseconds[unit] === undefined)

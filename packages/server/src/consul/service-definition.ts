@@ -6,7 +6,7 @@ import type { ServiceAddress } from './record.ts'
 
 const address = object<{ Address: string; Port: number }>(
   { Address: text, Port: integer },
-  { struct: 'structs.ServiceAddress' },
+  { struct: 'structs.ServiceAddress', strict: true },
 )
 
 /** A service as Consul's clients write it. */
@@ -27,7 +27,10 @@ export interface ServiceDefinition {
   Connect?: Record<string, unknown>
 }
 
-export const weights = object({ Passing: integer, Warning: integer })
+export const weights = object(
+  { Passing: integer, Warning: integer },
+  { struct: 'structs.Weights', strict: true },
+)
 export const taggedAddresses = map(address, 'structs.ServiceAddress')
 
 /** The body of `/v1/agent/service/register`: what Consul takes, and what later versions of it do, which is looked over. */

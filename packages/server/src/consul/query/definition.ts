@@ -1,6 +1,6 @@
 import { ConsulError } from '../answer.ts'
 import type { Ask } from '../ask.ts'
-import { boolean, decoded, integer, list, object, text, texts } from '../body.ts'
+import { anything, boolean, decoded, integer, list, object, text, texts } from '../body.ts'
 import { goDuration } from '../go-duration.ts'
 
 /** What a prepared query asks for. */
@@ -52,6 +52,11 @@ const shape = object<{
     Connect?: boolean
   }
   DNS: { TTL?: string }
+  CreateIndex: unknown
+  ModifyIndex: unknown
+  // What later versions of Consul's clients may say, and this one looks over.
+  Namespace: unknown
+  Partition: unknown
 }>(
   {
     ID: text,
@@ -60,14 +65,14 @@ const shape = object<{
     Token: text,
     Template: object(
       { Type: text, Regexp: text, RemoveEmptyTags: boolean },
-      { struct: 'structs.QueryTemplateOptions' },
+      { struct: 'structs.QueryTemplateOptions', strict: true },
     ),
     Service: object(
       {
         Service: text,
         Failover: object(
-          { NearestN: integer, Datacenters: list(text) },
-          { struct: 'structs.QueryDatacenterOptions' },
+          { NearestN: integer, Datacenters: list(text), Targets: anything },
+          { struct: 'structs.QueryDatacenterOptions', strict: true },
         ),
         OnlyPassing: boolean,
         IgnoreCheckIDs: list(text, '[]types.CheckID'),
@@ -76,12 +81,18 @@ const shape = object<{
         NodeMeta: texts,
         ServiceMeta: texts,
         Connect: boolean,
+        SamenessGroup: anything,
+        Peer: anything,
       },
-      { struct: 'structs.ServiceQuery' },
+      { struct: 'structs.ServiceQuery', strict: true },
     ),
-    DNS: object({ TTL: text }, { struct: 'structs.QueryDNSOptions' }),
+    DNS: object({ TTL: text }, { struct: 'structs.QueryDNSOptions', strict: true }),
+    CreateIndex: anything,
+    ModifyIndex: anything,
+    Namespace: anything,
+    Partition: anything,
   },
-  { struct: 'structs.PreparedQuery' },
+  { struct: 'structs.PreparedQuery', strict: true },
 )
 
 /** The query of a body, completed. Throws what Consul says of a body that is none. */

@@ -71,9 +71,19 @@ const kv = object<{
   Index: bigint
   Session: string
   Namespace: string
+  Partition: unknown
 }>(
-  { Verb: text, Key: text, Value: bytes, Flags: unsigned, Index: unsigned, Session: text, Namespace: text },
-  { struct: 'api.KVTxnOp' },
+  {
+    Verb: text,
+    Key: text,
+    Value: bytes,
+    Flags: unsigned,
+    Index: unsigned,
+    Session: text,
+    Namespace: text,
+    Partition: anything,
+  },
+  { struct: 'api.KVTxnOp', strict: true },
 )
 
 const other = object<{ Verb: string; Node: unknown; Service: unknown; Check: unknown }>({
