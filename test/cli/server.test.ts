@@ -77,7 +77,7 @@ describe('seamark server', () => {
     await once(holder.on('error', () => holder.emit('listening')).listen(8600, '127.0.0.1'), 'listening')
     try {
       await using second = start([...words, '--json'])
-      const [line] = await second.prints(/^.*$/m)
+      const [line] = await second.prints(/^\{.*\}$/m)
       expect(JSON.parse(line)).toMatchObject({ dns: null })
       await second.remarks(/Port 8600 is taken: there is no DNS/)
     } finally {
