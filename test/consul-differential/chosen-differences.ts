@@ -44,16 +44,6 @@ export const chosenDifferences: readonly ChosenDifference[] = [
     equated: ofAnswers(replaced(/(json: cannot unmarshal .* (?:value|field .*) of type ).*/, '$1…')),
   },
   {
-    name: 'Errors of reads carry no index',
-    reason:
-      'Consul sends with them `X-Consul-Index: 1` and `X-Consul-KnownLeader: false`, whether there is a leader or not.',
-    equated: ofAnswers((answer) =>
-      answer.status === 500
-        ? withoutHeaders('x-consul-index', 'x-consul-knownleader', 'x-consul-lastcontact')(answer)
-        : answer,
-    ),
-  },
-  {
     name: 'Paths are taken as they are sent',
     reason: 'Consul redirects `/v1/kv` to `/v1/kv/`, and `a//b` to `a/b`, where a `PUT` loses its body.',
     interactions: [

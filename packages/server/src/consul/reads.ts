@@ -25,7 +25,7 @@ export async function readAnswer<T>(context: ConsulContext, ask: Ask, read: Read
   return jsonAnswer(ask, read.print(value), headers(context, { ...how, cached }, index))
 }
 
-/** Endpoints whose failures tell, as Consul's do, that nobody was asked. */
+/** An endpoint whose reads, when they fail, tell as Consul's do that nobody was asked. */
 export function telling(endpoint: Endpoint): Endpoint {
   return {
     ...endpoint,
@@ -33,7 +33,7 @@ export function telling(endpoint: Endpoint): Endpoint {
       try {
         return await endpoint.answer(ask)
       } catch (error) {
-        if (error instanceof ConsulError && error.status === 500)
+        if (ask.method === 'GET' && error instanceof ConsulError && error.status === 500)
           throw new ConsulError(500, error.message, {
             ...error.headers,
             'X-Consul-Index': '1',

@@ -5,6 +5,7 @@ import { kv } from '../kv/kv.ts'
 import { Turns } from '../kv/turns.ts'
 import { Queries } from '../query/queries.ts'
 import { query } from '../query/query.ts'
+import { telling } from '../reads.ts'
 import { session } from '../session/session.ts'
 import { Sessions } from '../session/sessions.ts'
 import { txn } from './txn.ts'
@@ -28,7 +29,12 @@ export class Side implements Disposable {
   endpoints(): readonly Endpoint[] {
     const context = this.#context
     const space = { context, keys: this.keys, turns: this.#turns }
-    return [...kv(space), ...session(context, this.sessions), ...txn(space), ...query(context, this.queries)]
+    return [
+      ...kv(space),
+      ...session(context, this.sessions).map(telling),
+      ...txn(space),
+      ...query(context, this.queries).map(telling),
+    ]
   }
 
   [Symbol.dispose](): void {
