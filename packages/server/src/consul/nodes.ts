@@ -6,9 +6,9 @@ import type { Records } from './records.ts'
 /** Where servers find one another (`membership.ts`). */
 const servers: ServiceKey = { namespace: 'seamark', service: 'server' }
 
-/** What a server says in its own registration, for the others to show it as a node. */
-export const nodeNameKey = 'consul-node'
-export const nodeIdKey = 'consul-node-id'
+/** What a server says in its own registration, for the others to show it as a node. Consul keeps `consul-…` to itself. */
+export const nodeNameKey = 'seamark-node'
+export const nodeIdKey = 'seamark-node-id'
 
 interface Kept {
   readonly sources: readonly unknown[]
