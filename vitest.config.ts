@@ -10,7 +10,7 @@ export default defineConfig({
     include: ['packages/*/src/**/*.test.ts', 'engines/*/src/**/*.test.ts', 'test/**/*.test.ts'],
     pool: 'forks',
     // More than there are cores: the tests of engines mostly wait, for leases of real servers to end.
-    maxWorkers: 4,
+    maxWorkers: 6,
     testTimeout: 30_000,
     hookTimeout: 30_000,
   },

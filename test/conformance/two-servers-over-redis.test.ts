@@ -7,7 +7,7 @@ import { describeTwoServers } from './two-servers.ts'
 engineTests('redis', () => {
   let server: RedisServer
   beforeAll(async () => {
-    server = await redisServer({ args: ['--appendonly', 'yes'] })
+    server = await redisServer({ args: ['--appendonly', 'yes', '--appendfsync', 'always'] })
   })
   afterAll(() => server?.[Symbol.asyncDispose]())
 

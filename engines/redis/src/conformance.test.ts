@@ -11,7 +11,7 @@ engineTests('redis', () => {
   let way: Line
 
   beforeAll(async () => {
-    server = await redisServer({ args: ['--appendonly', 'yes'] })
+    server = await redisServer({ args: ['--appendonly', 'yes', '--appendfsync', 'always'] })
     way = await line(server.port)
   })
 

@@ -72,7 +72,7 @@ engineTests('redis', () => {
   test('killed and started with its log: the watch goes on without a reset, and every lease starts its TTL anew', {
     timeout: 60_000,
   }, async () => {
-    const server = await started('--appendonly', 'yes')
+    const server = await started('--appendonly', 'yes', '--appendfsync', 'always')
     const { engine, events } = await handle(server.port)
     const lease = await engine.register(api('i1'), { ttl: 2_000 })
     await engine.register(api('i2'))

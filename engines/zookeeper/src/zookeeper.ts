@@ -319,8 +319,12 @@ class Zookeeper implements Engine {
 
   async write(operations: readonly WriteOperation[]): Promise<Revision | undefined> {
     checkWrite(operations)
-    return this.#write((session) => {
+    let before: Session | undefined
+    return this.#write(async (session) => {
       const commit = (steps: readonly Operation[]) => this.#commit(session, steps)
+      // What a server that is behind shows would be in conflict again and again.
+      if (session === before) await session.sync()
+      before = session
       return writeItems({ session, paths: this.#paths, commit }, operations)
     })
   }
