@@ -73,6 +73,8 @@ async function* following<B>(
     const feed = new Feed(cluster, clock, range, view.revision + 1)
     const close = () => feed.close()
     signal.addEventListener('abort', close, { once: true })
+    // It may have aborted while the last answer was on its way here.
+    if (signal.aborted) close()
     try {
       if (first !== undefined) yield first
       first = undefined
