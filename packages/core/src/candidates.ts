@@ -1,5 +1,5 @@
 import type { Entry } from './ports.ts'
-import { digest, mixed } from './rendezvous.ts'
+import { digest, score } from './rendezvous.ts'
 import { healthy } from './selection.ts'
 
 /**
@@ -22,7 +22,7 @@ export function subset(entries: readonly Entry[], size: number, caller: string):
   const own = digest(caller)
   const scored = entries.map((entry) => ({
     entry,
-    score: mixed(Math.imul(digest(entry.instance.id), 31) ^ own),
+    score: score(digest(entry.instance.id), own),
   }))
   return scored
     .sort((a, b) => b.score - a.score)

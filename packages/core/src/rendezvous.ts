@@ -28,6 +28,11 @@ export function digest(text: string): number {
   return hash
 }
 
+/** What a member scores for a key, by their digests. */
+export function score(member: number, key: number): number {
+  return mixed(Math.imul(member, 31) ^ key)
+}
+
 /** MurmurHash3's finalizer: any bit of `hash` changes half of the result's, which is in [0, 2^32). */
 export function mixed(hash: number): number {
   let mixing = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b)

@@ -477,6 +477,12 @@ export function responses(
   }
 }
 
+/** Of the routes that answer with events, for as long as somebody listens. */
+export const eventStream = {
+  ...responses({}),
+  200: { description: 'The events.', content: { 'text/event-stream': { schema: { type: 'string' } } } },
+}
+
 /** An object of which all fields but the named are there, and no others. */
 function object<const P extends Record<string, unknown>>(
   properties: P,

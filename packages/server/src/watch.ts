@@ -18,13 +18,7 @@ export const watch: Routes = (app, { context }, done) => {
         description:
           'Server-sent events: `reset`, `put`, `delete`, `claim`, `release`, and `applied`, which closes a batch and alone has an id. Nothing holds before `applied`. With `Last-Event-ID`, it goes on from there, or begins with a `reset` when that is too long ago. A reader that is slow gets the latest state, not every state.',
         querystring: schemas.watchQuery,
-        response: {
-          ...schemas.responses({}),
-          200: {
-            description: 'The events.',
-            content: { 'text/event-stream': { schema: { type: 'string' } } },
-          },
-        },
+        response: schemas.eventStream,
       },
     },
     async (request, reply) => {

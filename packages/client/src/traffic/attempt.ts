@@ -59,7 +59,7 @@ export class Attempt implements Dispatcher.DispatchHandler, Due {
   onRequestStart(controller: Dispatcher.DispatchController, context: unknown): void {
     this.controller = controller
     if (this.#abortion !== undefined) controller.abort(this.#abortion)
-    else this.#exchange.started(this, context)
+    else this.#exchange.started(context)
   }
 
   onRequestUpgrade(

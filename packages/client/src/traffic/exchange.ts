@@ -132,7 +132,7 @@ export class Exchange implements Dispatcher.DispatchController, Due {
 
   // What its attempts tell.
 
-  started(_attempt: Attempt, context: unknown): void {
+  started(context: unknown): void {
     if (this.#isStarted) return
     this.#isStarted = true
     this.#handler.onRequestStart?.(this, context)

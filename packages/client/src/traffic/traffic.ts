@@ -102,9 +102,7 @@ export interface Wish {
   readonly tried?: readonly Entry[] | undefined
 }
 
-interface Prepared {
-  readonly choose: (choice: Choice) => Entry | undefined
-}
+type Choose = (choice: Choice) => Entry | undefined
 
 export interface TrafficHost {
   readonly clock: Clock
@@ -128,7 +126,7 @@ export class Traffic {
   readonly #conditions = new Map<string, Condition>()
   #byEntry = new WeakMap<Entry, Condition>()
   #snapshot: Snapshot | undefined
-  #prepared = new Map<string, Prepared>()
+  #prepared = new Map<string, Choose>()
   #turn = 0
   /** Until when somebody is out, or cold: before that nobody needs to be asked. */
   #outUntil = Number.NEGATIVE_INFINITY
@@ -146,7 +144,7 @@ export class Traffic {
 
   /** Who gets the next request. Those that are ejected do only when nobody else is left; those tried before never do. */
   choose(wish: Wish = {}): Entry | undefined {
-    const { choose } = this.#prepare(wish)
+    const choose = this.#prepare(wish)
     const { tried, key } = wish
     const now = this.#host.clock.now()
     const base: Choice = {
@@ -199,7 +197,7 @@ export class Traffic {
     return Math.min(1, Math.max(coldest, (now - this.condition(entry).since) / this.#setting.slowStart))
   }
 
-  #prepare({ filter, scheme }: Wish): Prepared {
+  #prepare({ filter, scheme }: Wish): Choose {
     const snapshot = this.#host.snapshot()
     if (snapshot !== this.#snapshot) this.#update(snapshot)
     const name = filter === undefined ? (scheme ?? '') : `${scheme ?? ''} ${JSON.stringify(filter)}`
@@ -211,7 +209,7 @@ export class Traffic {
       const { balancer, zone, panic, subset: size } = this.#setting
       const part = size === undefined ? fitting : subset(fitting, size, this.#host.caller)
       const near = zone === undefined ? balancer : zoneAware(balancer, { zone, registered: part })
-      prepared = { choose: slowStart(near)(candidates(part, panic)) }
+      prepared = slowStart(near)(candidates(part, panic))
       if (this.#prepared.size >= mostSelections) this.#prepared.clear()
       this.#prepared.set(name, prepared)
     }

@@ -1,5 +1,5 @@
 import type { Balancer } from '../balancer.ts'
-import { digest, mixed } from '../rendezvous.ts'
+import { digest, score } from '../rendezvous.ts'
 import { weightedRandom } from './weighted-random.ts'
 
 /**
@@ -18,10 +18,9 @@ export const affinity: Balancer = (candidates) => {
     let best = -1
     let most = Number.NEGATIVE_INFINITY
     for (let index = 0; index < digests.length; index++) {
-      const score =
-        weights[index]! / -Math.log((mixed(Math.imul(digests[index]!, 31) ^ hash) + 0.5) / 2 ** 32)
-      if (score > most && weights[index] !== 0 && !avoid?.(candidates[index]!)) {
-        most = score
+      const share = weights[index]! / -Math.log((score(digests[index]!, hash) + 0.5) / 2 ** 32)
+      if (share > most && weights[index] !== 0 && !avoid?.(candidates[index]!)) {
+        most = share
         best = index
       }
     }
