@@ -38,6 +38,9 @@ async function holder(url: string, key: string): Promise<string | undefined> {
   return (await ask(url, 'GET', `/kv/${key}`)).json?.[0].Session
 }
 
+/** How long something may take that takes a moment: ms. */
+const soon = { timeout: 20_000 }
+
 const engines: Partial<Record<ProgramName, () => Promise<AsyncDisposable & { readonly url: string }>>> = {
   etcd: etcdServer,
   redis: redisServer,
@@ -64,7 +67,8 @@ for (const [name, start] of Object.entries(engines))
         }
       }
       await Promise.all(Array.from({ length: 10 }, (_, client) => increment(urlOf(client))))
-      expect((await ask(a.url, 'GET', '/kv/counter?raw')).text).toBe('10')
+      // What one server acknowledged, the other shows once its engine has told it; a lost count it would never show.
+      await expect.poll(async () => (await ask(a.url, 'GET', '/kv/counter?raw')).text, soon).toBe('10')
 
       let held = 0
       let most = 0
@@ -82,14 +86,15 @@ for (const [name, start] of Object.entries(engines))
       }
       await Promise.all(Array.from({ length: 4 }, (_, client) => lock(urlOf(client))))
       expect(most).toBe(1)
-      expect((await ask(a.url, 'GET', '/kv/lock')).json).toMatchObject([{ LockIndex: 8 }])
+      await expect.poll(async () => (await ask(a.url, 'GET', '/kv/lock')).json?.[0].LockIndex, soon).toBe(8)
 
       // What one of them was doing when it died, the other one does.
       const [kept, ended] = [await session(a.url), await session(a.url, { TTL: '10s' })]
       expect(await acquire(a.url, 'kept', kept)).toBe(true)
       expect(await acquire(a.url, 'ended', ended)).toBe(true)
       await a.kill()
-      expect(await holder(b.url, 'kept')).toBe(kept)
+      await expect.poll(() => holder(b.url, 'kept'), soon).toBe(kept)
+      await expect.poll(() => holder(b.url, 'ended'), soon).toBe(ended)
       while ((await holder(b.url, 'ended')) !== undefined)
         await new Promise((resolve) => setTimeout(resolve, 100))
       expect(await holder(b.url, 'kept')).toBe(kept)
