@@ -12,6 +12,7 @@ import {
   passing,
   type Registration,
   type Revision,
+  type Route,
 } from '@seamark/core'
 
 /** What this version writes; it reads older ones too. Format 1 had no items. */
@@ -45,7 +46,7 @@ export function registrationKey({ namespace, service, id }: InstanceKey): Buffer
 
 export function registrationValue(key: Buffer, { entry, token, ttl }: Registration): Buffer {
   const { instance, health, createdRevision, modifiedRevision } = entry
-  const { address, port, scheme, version, zone, weight, tags, metadata, checks } = instance
+  const { address, port, scheme, version, zone, weight, tags, metadata, checks, route } = instance
   const row: RegistrationRow = [
     token,
     ttl ?? 0,
@@ -61,6 +62,7 @@ export function registrationValue(key: Buffer, { entry, token, ttl }: Registrati
     isEmpty(metadata) ? 0 : metadata,
     checks.length === 0 ? 0 : checks,
     health.checks.length === 0 ? 0 : health.checks.map(({ id, status, output }) => [id, status, output]),
+    route ?? 0,
   ]
   while (row.length > minimalRow && row.at(-1) === 0) (row as unknown[]).pop()
   return sealed(key, JSON.stringify(row))
@@ -102,6 +104,7 @@ type RegistrationRow = [
   metadata?: Readonly<Record<string, string>> | 0,
   checks?: readonly CheckDefinition[] | 0,
   health?: readonly (readonly [id: string, status: CheckResult['status'], output: string])[] | 0,
+  route?: Route | 0,
 ]
 const minimalRow = 8
 
@@ -170,7 +173,23 @@ export class RecordReader {
 
   #registration(id: string, row: RegistrationRow): Registration {
     const [token, ttl, createdRevision, modifiedRevision, address, port, scheme, weight] = row
-    const [, , , , , , , , version = 0, zone = 0, tags = 0, metadata = 0, checks = 0, results = 0] = row
+    const [
+      ,
+      ,
+      ,
+      ,
+      ,
+      ,
+      ,
+      ,
+      version = 0,
+      zone = 0,
+      tags = 0,
+      metadata = 0,
+      checks = 0,
+      results = 0,
+      route = 0,
+    ] = row
     const instance: Instance = Object.freeze({
       namespace: this.#namespace,
       service: this.#service,
@@ -184,6 +203,7 @@ export class RecordReader {
       tags: tags === 0 ? none : Object.freeze(tags.map((tag) => this.#shared(tag))),
       metadata: metadata === 0 ? noMetadata : Object.freeze(metadata),
       checks: checks === 0 ? none : Object.freeze(checks.map(deepFrozen)),
+      ...(route !== 0 && { route: deepFrozen(route) }),
     })
     const entry: Entry = Object.freeze({
       instance,

@@ -57,7 +57,7 @@ export function curatorJson(instance: Instance, registered: number, ttl: number 
   )
 }
 
-function metadataOf({ metadata, scheme, version, zone, weight, tags, checks }: Instance): object {
+function metadataOf({ metadata, scheme, version, zone, weight, tags, checks, route }: Instance): object {
   const out: Record<string, string> = { [statusKey]: 'UP' }
   for (const [key, value] of Object.entries(metadata)) {
     if (key === statusKey) out[key] = value
@@ -69,6 +69,7 @@ function metadataOf({ metadata, scheme, version, zone, weight, tags, checks }: I
   if (zone !== undefined) out[`${prefix}zone`] = zone
   if (tags.length > 0) out[`${prefix}tags`] = JSON.stringify(tags)
   if (checks.length > 0) out[`${prefix}checks`] = JSON.stringify(checks)
+  if (route !== undefined) out[`${prefix}route`] = JSON.stringify(route)
   return out
 }
 
@@ -96,7 +97,7 @@ export function curatorRecord(key: InstanceKey, data: Buffer): CuratorRecord {
   }
   const weight = metadata.get(`${prefix}weight`)
   if (weight !== undefined) ours.weight = Number(weight)
-  for (const field of ['tags', 'checks'] as const) {
+  for (const field of ['tags', 'checks', 'route'] as const) {
     const value = metadata.get(prefix + field)
     if (value !== undefined) ours[field] = JSON.parse(value)
   }

@@ -18,6 +18,7 @@ import {
   KeptAnnouncement,
   milliseconds,
   type Notify,
+  type RouteInput,
   SeamarkError,
   type Selection,
   type ServiceKey,
@@ -59,6 +60,8 @@ export interface AnnounceOptions {
   readonly tags?: readonly string[]
   readonly metadata?: Readonly<Record<string, string>>
   readonly checks?: readonly CheckInput[]
+  /** How gateways expose it: `{ path: '/tickets' }`. Default not at all. */
+  readonly route?: RouteInput
   /** How long the registration outlives this process when that is killed, in ms or as `"10s"`. Default 10 s. */
   readonly ttl?: Duration
   /** How long `close()` waits for callers to notice that the instance is gone, in ms or as `"1s"`. Default 500 ms. */

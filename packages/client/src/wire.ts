@@ -7,6 +7,7 @@ import {
   type InstanceKey,
   passing,
   type Revision,
+  type Route,
 } from '@seamark/core'
 
 /** An entry as the API writes it: the instance's fields, its health and its revisions side by side. */
@@ -38,6 +39,7 @@ export function decodeEntry(json: EntryJson): Entry {
     tags: tags.length === 0 ? none : Object.freeze(tags),
     metadata: isEmpty(metadata) ? noMetadata : Object.freeze(metadata),
     checks: json.checks.length === 0 ? none : Object.freeze(json.checks.map(frozenCheck)),
+    ...(typeof json.route === 'object' && { route: frozenRoute(json.route) }),
   })
   const { health, createdRevision, modifiedRevision } = json
   return Object.freeze({ instance, health: frozenHealth(health), createdRevision, modifiedRevision })
@@ -63,6 +65,11 @@ export function segment(name: string): string {
 function frozenCheck(check: CheckDefinition): CheckDefinition {
   for (const value of Object.values(check)) Object.freeze(value)
   return Object.freeze(check)
+}
+
+function frozenRoute(route: Route): Route {
+  for (const value of Object.values(route)) Object.freeze(value)
+  return Object.freeze(route)
 }
 
 function frozenHealth({ status, checks }: Health): Health {

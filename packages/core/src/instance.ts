@@ -1,9 +1,10 @@
-import { isIP } from 'node:net'
 import { parse } from 'semver'
 import { invalidField } from './errors.ts'
+import { checkAddress, checkInteger, checkList, isHost } from './fields.ts'
 import { type HealthStatus, maintenanceCheck } from './health.ts'
 import { limits } from './limits.ts'
 import { checkName, checkText, type InstanceKey } from './names.ts'
+import { type Route, type RouteInput, route } from './route.ts'
 
 /** What its owner says of an instance. Immutable: a change is a new value under the same key. */
 export interface Instance extends InstanceKey {
@@ -22,6 +23,8 @@ export interface Instance extends InstanceKey {
   readonly tags: readonly string[]
   readonly metadata: Readonly<Record<string, string>>
   readonly checks: readonly CheckDefinition[]
+  /** How gateways expose it. Default not at all. */
+  readonly route?: Route
 }
 
 /** What a check may begin as. */
@@ -106,15 +109,15 @@ export type CheckInput = { readonly type: CheckDefinition['type'] } & Loose<
 /** An instance as people write it: all but its key, address and port has a default. */
 export type InstanceInput = InstanceKey &
   Pick<Instance, 'address' | 'port'> &
-  Loose<Omit<Instance, keyof InstanceKey | 'address' | 'port' | 'checks'>> & {
+  Loose<Omit<Instance, keyof InstanceKey | 'address' | 'port' | 'checks' | 'route'>> & {
     readonly checks?: readonly CheckInput[] | undefined
+    readonly route?: RouteInput | undefined
   }
 
 const none: readonly never[] = Object.freeze([])
 const noMetadata: Readonly<Record<string, string>> = Object.freeze({})
 
 const schemeRule = /^[a-z][a-z0-9+.-]*$/
-const hostRule = /^(?!-)[A-Za-z0-9_-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9_-]{1,63}(?<!-))*\.?$/
 
 export const instanceFields: ReadonlySet<string> = new Set([
   'namespace',
@@ -129,6 +132,7 @@ export const instanceFields: ReadonlySet<string> = new Set([
   'tags',
   'metadata',
   'checks',
+  'route',
 ])
 
 /**
@@ -164,18 +168,8 @@ export function instance(input: InstanceInput): Instance {
     tags: tags(input.tags),
     metadata: metadata(input.metadata),
     checks: checks(input.checks),
+    ...(input.route !== undefined && { route: route('route', input.route) }),
   })
-}
-
-function checkAddress(field: string, value: unknown): asserts value is string {
-  checkText(field, value, limits.addressBytes)
-  if (isIP(value) === 0 && !hostRule.test(value))
-    throw invalidField(field, 'must be an IP address or a host name')
-}
-
-function checkInteger(field: string, value: unknown, least: number, most: number): asserts value is number {
-  if (!Number.isInteger(value) || (value as number) < least || (value as number) > most)
-    throw invalidField(field, `must be a whole number from ${least} to ${most}`)
 }
 
 function checkVersion(field: string, value: unknown): asserts value is string {
@@ -213,11 +207,6 @@ function strings(field: string, input: unknown): Readonly<Record<string, string>
     checkText(`${field}/${key}`, value, limits.metadataValueBytes)
   }
   return Object.freeze(Object.fromEntries(pairs))
-}
-
-function checkList(field: string, value: unknown, most: number): asserts value is readonly unknown[] {
-  if (!Array.isArray(value)) throw invalidField(field, 'must be an array')
-  if (value.length > most) throw invalidField(field, `must have at most ${most} elements`)
 }
 
 function checks(input: readonly CheckInput[] | undefined): readonly CheckDefinition[] {
@@ -327,7 +316,7 @@ function optionalTarget(field: string, value: unknown): string | undefined {
   if (value === undefined) return undefined
   checkText(field, value, limits.addressBytes + 8)
   const { host, port } = splitTarget(value)
-  if ((isIP(host) === 0 && !hostRule.test(host)) || !Number.isInteger(port) || port < 1 || port > 65_535)
+  if (!isHost(host) || !Number.isInteger(port) || port < 1 || port > 65_535)
     throw invalidField(field, 'must be host:port')
   return value
 }

@@ -21,6 +21,10 @@ export const limits = {
   metadataKeyBytes: 255,
   metadataValueBytes: 1_024,
   checks: 16,
+  /** Bytes of a path in a route. */
+  routePathBytes: 1_024,
+  routeMethods: 16,
+  routeRoles: 32,
   /** Bytes kept of a check's output. Consul keeps 4 KB too. */
   outputBytes: 4_096,
   /** Check results in one health: the instance's own checks, maintenance, and what outside checkers report. */

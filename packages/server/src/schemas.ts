@@ -185,6 +185,43 @@ const check = {
   },
 } as const
 
+const route = {
+  type: 'object',
+  additionalProperties: false,
+  description: 'How gateways expose it. Default not at all.',
+  properties: {
+    host: {
+      type: 'string',
+      description: 'The host asked for: `shop.example`, or `*.example` for all below it. Default any.',
+    },
+    path: { type: 'string', description: 'What the path begins with, in whole segments. Default `/`.' },
+    rewrite: {
+      type: 'string',
+      description: 'What takes the place of `path` on the way to the instance: `/` strips it.',
+    },
+    methods: { type: 'array', maxItems: limits.routeMethods, items: text, description: 'Default all.' },
+    roles: {
+      type: 'array',
+      maxItems: limits.routeRoles,
+      items: text,
+      description: 'Roles one of which the token of the caller must have. Default: no token is asked for.',
+    },
+    timeout: { ...duration, description: 'Until an answer must have begun. Default the one of the gateway.' },
+    retries: {
+      type: 'integer',
+      minimum: 0,
+      maximum: 9,
+      description: 'Further tries at other instances. Default those of the gateway.',
+    },
+    priority: {
+      type: 'integer',
+      minimum: -1_000,
+      maximum: 1_000,
+      description: 'Higher ones are looked at first. Default 0.',
+    },
+  },
+} as const
+
 export const registrationBody = {
   type: 'object',
   required: ['port'],
@@ -202,6 +239,7 @@ export const registrationBody = {
       description: `At most ${limits.metadataPairs} pairs; keys at most ${limits.metadataKeyBytes} bytes, values ${limits.metadataValueBytes}.`,
     },
     checks: { type: 'array', maxItems: limits.checks, items: check },
+    route,
     ttl: {
       ...duration,
       type: ['integer', 'string', 'null'],
@@ -337,6 +375,7 @@ export const sharedSchemas = [
         tags,
         metadata: pairs,
         checks: { type: 'array', items: { type: 'object' } },
+        route: { type: 'object' },
         health: object({
           status: { type: 'string', enum: [...healthStatuses] },
           checks: {
@@ -347,7 +386,7 @@ export const sharedSchemas = [
         createdRevision: revision,
         modifiedRevision: revision,
       },
-      ['version', 'zone'],
+      ['version', 'zone', 'route'],
     ),
   },
   {

@@ -395,6 +395,16 @@ async function full(trial: EngineTrial) {
       },
       await trial.check('also up'),
     ],
+    route: {
+      host: '*.shop.example',
+      path: '/tickets',
+      rewrite: '/',
+      methods: ['GET', 'POST'],
+      roles: ['tickets-query'],
+      timeout: 2_000,
+      retries: 1,
+      priority: 10,
+    },
   })
 }
 
