@@ -1,0 +1,144 @@
+import type { IncomingHttpHeaders } from 'node:http'
+import type { Entry, Route, Selection, ServiceKey, Snapshot } from '@seamark/core'
+import type { Policy } from './policy/policy.ts'
+
+/**
+ * The seams between the rooms of the gateway. A request goes one way through them: the front reads it (`Inquiry`), the
+ * route table names its rule, access tells who asks, the rule's guard lets it in, the proxy sends it on, and telemetry
+ * hears what came of it.
+ */
+
+/** A request from outside, before anything was decided about it. */
+export interface Inquiry {
+  readonly method: string
+  readonly scheme: 'http' | 'https'
+  /** The host asked for: lower case, without a port. Empty when the request named none. */
+  readonly host: string
+  /** Without dot segments and without the query; what is percent-encoded is as the client sent it. */
+  readonly path: string
+  /** With its "?"; or empty. */
+  readonly query: string
+  /** Names in lower case. Made when first asked for. */
+  readonly headers: IncomingHttpHeaders
+  /** The IP address of who asks: the connection's, or what a trusted proxy says. */
+  readonly client: string
+}
+
+/** One line of the route table: which requests go to whom, and how. The same object while nothing in it changes. */
+export interface Rule {
+  /** Unique in the table, and the same after a restart: for logs, metrics and people, such as `tickets/tickets`. */
+  readonly name: string
+  readonly route: Route
+  readonly service: ServiceKey
+  /** Which of the service's instances; default all that say this route, or, for a rule of a file, all. */
+  readonly filter: Selection | undefined
+  readonly policy: Policy
+  /** Who said so, for people: `3 instances of tickets`, `tag urlprefix-/tickets of tickets`, `gateway.json, routes/2`. */
+  readonly origin: string
+}
+
+/** A rule that is not in force, as another one is for the very same requests. */
+export interface Conflict {
+  readonly rule: Rule
+  readonly winner: Rule
+}
+
+/** Nothing fits: no rule at all, or none for this method, with those that would do. */
+export interface Mismatch {
+  readonly allow: readonly string[] | undefined
+}
+
+/** Frozen: a change of routes makes another table. */
+export interface RouteTable {
+  /** In force, in the order in which they are looked at. */
+  readonly rules: readonly Rule[]
+  readonly conflicts: readonly Conflict[]
+  match(method: string, host: string, path: string): Rule | Mismatch
+}
+
+/** The route table as it is now. */
+export interface Routes extends AsyncDisposable {
+  readonly table: RouteTable
+  /** The instances that a rule sends to: the same object until something in them changes. */
+  snapshot(rule: Rule): Snapshot
+  subscribe(listener: (table: RouteTable) => void): Disposable
+}
+
+/** Who asks, as a token says that was verified. */
+export interface Identity {
+  readonly subject: string | undefined
+  readonly roles: readonly string[]
+  /** For the instance, as `x-seamark-identity`: JSON in ASCII. */
+  readonly header: string
+}
+
+/** Who may ask. */
+export interface Access {
+  /**
+   * Who asks; `undefined` when the rule wants no token and none came. Throws `unauthenticated` and `forbidden`. Answers at
+   * once where it can.
+   */
+  admit(rule: Rule, inquiry: Inquiry): Identity | undefined | Promise<Identity | undefined>
+}
+
+/** What came of a request that was let in. */
+export type Outcome = 'success' | 'failure' | 'cancelled'
+
+/** Lets the requests of one rule in, as far as its policy allows. */
+export interface Guard {
+  /** Throws `too_many` (rate) and `overloaded` (concurrency, circuit), with `details.retryAfter` in seconds. */
+  enter(inquiry: Inquiry): void
+  /** Once for each that entered. */
+  leave(outcome: Outcome): void
+  /** Which instances this request is for: the canary's, or all the others. */
+  selection(inquiry: Inquiry): Selection | undefined
+  readonly fallback: Fallback | undefined
+}
+
+/** An answer in place of the service's. */
+export interface Substitute {
+  readonly status: number
+  readonly headers: Readonly<Record<string, string | readonly string[]>>
+  readonly body: Buffer
+}
+
+/** What is said when a service has nobody. */
+export interface Fallback {
+  /** Keeps the answer, if it is one to be kept; fed with what the client gets. */
+  record(inquiry: Inquiry, status: number, headers: IncomingHttpHeaders): Recorder | undefined
+  substitute(inquiry: Inquiry): Substitute | ServiceKey | undefined
+}
+
+export interface Recorder {
+  data(chunk: Buffer): void
+  /** It was whole. */
+  end(): void
+}
+
+/** What is told of a request when it is over. */
+export interface Report {
+  /** What the client got; 0 when it went away before. */
+  readonly status: number
+  readonly bytesIn: number
+  readonly bytesOut: number
+  /** Who answered. */
+  readonly entry: Entry | undefined
+  /** How many instances were tried. */
+  readonly tries: number
+  readonly error: Error | undefined
+  readonly identity: Identity | undefined
+}
+
+/** A request on its way, as telemetry follows it. */
+export interface Passage {
+  /** For the instance: W3C trace context. */
+  readonly traceparent: string | undefined
+  readonly tracestate: string | undefined
+  /** Its rule is known. */
+  routed(rule: Rule): void
+  ended(report: Report): void
+}
+
+export interface Telemetry {
+  begin(inquiry: Inquiry): Passage
+}
