@@ -27,11 +27,25 @@ export const errorCodes = {
     status: 415,
     meaning: 'The body must be JSON, with `content-type: application/json`.',
   },
+  unauthenticated: {
+    status: 401,
+    meaning: 'The route asks for a token, and none came, or none that holds; `details.reason` says which.',
+  },
+  forbidden: { status: 403, meaning: 'The token holds, but has none of the roles that the route asks for.' },
   host_not_allowed: { status: 421, meaning: 'The Host header names no address of this server.' },
   not_allowed: { status: 403, meaning: 'The server does not allow this until it is told to.' },
   too_many: {
     status: 429,
-    meaning: 'A bound on watchers, waiters or connections is reached: try again later.',
+    meaning: 'A bound on requests, watchers, waiters or connections is reached: try again later.',
+  },
+  overloaded: {
+    status: 503,
+    meaning:
+      'The gateway sends the service no more for now; `details.reason` says whether too much is under way (`concurrency`) or too much failed (`circuit`).',
+  },
+  keys_unavailable: {
+    status: 503,
+    meaning: 'The keys that tokens are verified with cannot be had: try again later.',
   },
   engine_unavailable: {
     status: 503,
