@@ -75,23 +75,43 @@ export interface Identity {
 /** Who may ask. */
 export interface Access {
   /**
-   * Who asks; `undefined` when the rule wants no token and none came. Throws `unauthenticated` and `forbidden`. Answers at
-   * once where it can.
+   * Who asks; `undefined` when the rule wants no token and none came that holds. Throws `unauthenticated` and `forbidden`
+   * (`challenge(error)` is their `www-authenticate`), `not_allowed` for a rule with roles while no access is set up, and
+   * `keys_unavailable`. Answers at once where it can.
    */
   admit(rule: Rule, inquiry: Inquiry): Identity | undefined | Promise<Identity | undefined>
 }
 
-/** What came of a request that was let in. */
+/**
+ * What came of a request that was let in. `failure`: the service answered 5xx, or nobody of it answered in time or at all.
+ * `cancelled`: nothing can be said of the service, as the client went away first.
+ */
 export type Outcome = 'success' | 'failure' | 'cancelled'
 
-/** Lets the requests of one rule in, as far as its policy allows. */
+/** One request that was let in. Each method counts the first time it is called. */
+export interface Pass {
+  /** As soon as it is known how the service fares: with the head of its answer, or when there will be none. */
+  settle(outcome: Outcome): void
+  /** All of it is through, or given up. Unless it was settled before, it is `cancelled`. */
+  leave(): void
+}
+
+/**
+ * Some of a rule's instances, to be balanced among themselves. The same object for as long as the rule's policy is the
+ * same: whatever is kept for it may be kept in a `WeakMap`.
+ */
+export interface Part {
+  readonly name: 'all' | 'canary' | 'rest'
+  /** What is in it of a snapshot of the rule's: the same object for the same snapshot. */
+  of(snapshot: Snapshot): Snapshot
+}
+
+/** Lets the requests of one rule in, as far as its policy allows. Outlives changes of the rule that leave its policy. */
 export interface Guard {
   /** Throws `too_many` (rate) and `overloaded` (concurrency, circuit), with `details.retryAfter` in seconds. */
-  enter(inquiry: Inquiry): void
-  /** Once for each that entered. */
-  leave(outcome: Outcome): void
-  /** Which instances this request is for: the canary's, or all the others. */
-  selection(inquiry: Inquiry): Selection | undefined
+  enter(inquiry: Inquiry): Pass
+  /** Which instances this request is for. Asked once for each, as chance may decide it. */
+  part(inquiry: Inquiry): Part
   readonly fallback: Fallback | undefined
 }
 
@@ -102,9 +122,9 @@ export interface Substitute {
   readonly body: Buffer
 }
 
-/** What is said when a service has nobody. */
+/** What is said when a service has nobody: nobody is there, nobody answered, or its circuit is open. */
 export interface Fallback {
-  /** Keeps the answer, if it is one to be kept; fed with what the client gets. */
+  /** Keeps the answer, if it is one to be kept; fed with what the service says, before the gateway adds anything. */
   record(inquiry: Inquiry, status: number, headers: IncomingHttpHeaders): Recorder | undefined
   substitute(inquiry: Inquiry): Substitute | ServiceKey | undefined
 }
