@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { KeptAnnouncement } from './announcement.ts'
+import { type AnnouncementOptions, KeptAnnouncement, type Tenure } from './announcement.ts'
 import { SeamarkError } from './errors.ts'
 import { type FakeClock, fakeClock } from './fake-clock.ts'
 import { instance } from './instance.ts'
@@ -68,7 +68,7 @@ class Registry {
   }
 }
 
-function announce(drain = 0): KeptAnnouncement {
+function announce(drain = 0, accompany?: AnnouncementOptions['accompany']): KeptAnnouncement {
   const announcement = new KeptAnnouncement({
     engine: registry.port,
     clock,
@@ -78,6 +78,7 @@ function announce(drain = 0): KeptAnnouncement {
     ttl,
     drain,
     closed: () => {},
+    ...(accompany && { accompany }),
   })
   announcements.push(announcement)
   return announcement
@@ -224,5 +225,49 @@ describe('an announcement', () => {
     const ready = announce().ready(controller.signal)
     controller.abort(new Error('enough'))
     await expect(ready).rejects.toThrow('enough')
+  })
+
+  test('has company for as long as it keeps a lease, and not a moment longer', async () => {
+    const tenures: Tenure[] = []
+    const gone: string[] = []
+    const announcement = announce(0, (tenure) => {
+      tenures.push(tenure)
+      return { [Symbol.dispose]: () => gone.push(tenure.lease.token) }
+    })
+    await announcement.first
+    const [first] = tenures
+    expect(first!.until).toBe(clock.now() + ttl)
+    await clock.advance(ttl)
+    expect(first!.until).toBeGreaterThan(clock.now())
+    expect(gone).toEqual([])
+
+    await registry.engine.deregister(described)
+    await clock.advance(ttl)
+    expect(gone).toEqual([first!.lease.token])
+    expect(tenures).toHaveLength(2)
+    const tokens = tenures.map(({ lease }) => lease.token)
+    const closing = announcement.close()
+    await clock.advance(0)
+    await closing
+    expect(gone).toEqual(tokens)
+  })
+
+  test('renews at once when there is reason to doubt its lease, and registers again if that is lost', async () => {
+    const tenures: Tenure[] = []
+    const announcement = announce(0, (tenure) => {
+      tenures.push(tenure)
+      return { [Symbol.dispose]: () => {} }
+    })
+    await announcement.first
+    tenures[0]!.doubt()
+    await clock.advance(0)
+    expect(registry.renew).toEqual([clock.now()])
+    await registry.engine.deregister(described)
+    tenures[0]!.doubt()
+    await clock.advance(0)
+    expect(await registry.count()).toBe(1)
+    tenures[0]!.doubt()
+    await clock.advance(0)
+    expect(registry.renew).toHaveLength(2)
   })
 })

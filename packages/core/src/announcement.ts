@@ -21,6 +21,15 @@ export interface Announcement extends AsyncDisposable {
   close(): Promise<void>
 }
 
+/** The time for which an announcement keeps one lease. */
+export interface Tenure {
+  readonly lease: Lease
+  /** On the clock, in ms: from then on the lease may be over, unless it is renewed before. It moves with each renewal. */
+  readonly until: number
+  /** There is reason to doubt that the lease is held: renews it now, so as to find out. */
+  doubt(): void
+}
+
 export interface AnnouncementOptions {
   readonly engine: Pick<Registry, 'register' | 'release'>
   readonly clock: Clock
@@ -32,6 +41,8 @@ export interface AnnouncementOptions {
   /** Milliseconds. */
   readonly drain: number
   readonly closed: (announcement: KeptAnnouncement) => void
+  /** What is to go along with each lease: disposed of as soon as that is known to be lost, or is about to be released. */
+  readonly accompany?: (tenure: Tenure) => Disposable
 }
 
 /** Milliseconds between two tries at most, however long the TTL. */
@@ -56,6 +67,10 @@ export class KeptAnnouncement implements Announcement {
   readonly #waiting = new Set<() => void>()
   readonly #life: Promise<void>
   #lease: Lease | undefined
+  #companion: Disposable | undefined
+  /** Ends the wait for the next renewal. */
+  #nap: AbortController | undefined
+  #doubted = false
   #registered = false
   /** When the last successful registration or renewal was sent. */
   #renewed = 0
@@ -119,12 +134,14 @@ export class KeptAnnouncement implements Announcement {
   async #close(): Promise<void> {
     const { engine, clock, notify, drain, closed } = this.#options
     this.#closing.abort()
+    this.#nap?.abort()
     this.#wake()
     // A registration under way must come to its end first: released before it, the instance would come back.
     await this.#life
     this.#registered = false
     const lease = this.#lease
     this.#lease = undefined
+    this.#leave()
     try {
       if (lease !== undefined && (await engine.release(lease.token)) !== undefined)
         await held(sleep(clock, drain))
@@ -154,16 +171,19 @@ export class KeptAnnouncement implements Announcement {
     const { engine, clock, instance, ttl } = this.#options
     const again = this.#lease !== undefined
     const sent = clock.now()
+    let lease: Lease
     try {
-      this.#lease = await engine.register(instance, { ttl })
+      lease = await engine.register(instance, { ttl })
     } catch (error) {
       if (!again && !this.#troubled && !isPassing(error)) throw error
       this.#trouble(error)
       return
     }
+    this.#lease = lease
     this.#registered = true
     this.#renewed = sent
     this.#since = sent
+    this.#companion = this.#options.accompany?.(this.#tenure(lease))
     this.#backoff.reset()
     this.#inform(again)
     this.#wake()
@@ -172,8 +192,12 @@ export class KeptAnnouncement implements Announcement {
   async #renew(): Promise<void> {
     const lease = this.#lease!
     const ttl = lease.ttl ?? this.#options.ttl
-    await this.#options.wakeups.sleep(ttl * 0.22, ttl / 3, this.#closing.signal)
+    if (!this.#doubted) {
+      this.#nap = new AbortController()
+      await this.#options.wakeups.sleep(ttl * 0.22, ttl / 3, this.#nap.signal)
+    }
     while (!this.#closing.signal.aborted) {
+      this.#doubted = false
       const sent = this.#options.clock.now()
       try {
         await lease.renew()
@@ -195,12 +219,33 @@ export class KeptAnnouncement implements Announcement {
 
   async #registerAgain(inTime: boolean): Promise<void> {
     this.#registered = false
+    this.#leave()
     const { ttl } = this.#options
     const shortLived = this.#renewed - this.#since < ttl
     this.#losses = inTime ? (shortLived ? this.#losses + 1 : 1) : 0
     if (this.#losses >= contest) await this.#pause((ttl / 2) * (0.5 + Math.random() / 2))
     if (this.#closing.signal.aborted) return
     await this.#register()
+  }
+
+  #tenure(lease: Lease): Tenure {
+    const until = () => this.#renewed + (lease.ttl ?? this.#options.ttl)
+    return {
+      lease,
+      get until() {
+        return until()
+      },
+      doubt: () => {
+        if (this.#lease !== lease) return
+        this.#doubted = true
+        this.#nap?.abort()
+      },
+    }
+  }
+
+  #leave(): void {
+    this.#companion?.[Symbol.dispose]()
+    this.#companion = undefined
   }
 
   #pause(ms: number): Promise<void> {

@@ -1,4 +1,4 @@
-export { type Announcement, type AnnouncementOptions, KeptAnnouncement } from './announcement.ts'
+export { type Announcement, type AnnouncementOptions, KeptAnnouncement, type Tenure } from './announcement.ts'
 export { Backoff, type BackoffOptions } from './backoff.ts'
 export type { Balancer, Choice } from './balancer.ts'
 export { affinity } from './balancers/affinity.ts'
