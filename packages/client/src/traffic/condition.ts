@@ -1,3 +1,5 @@
+import type { Connections } from './pools.ts'
+
 /** Milliseconds in which what was seen of an instance loses its weight: Finagle's. */
 const decay = 10_000
 /** What one request under way counts for at an instance of which nothing is known yet, in ms. */
@@ -18,6 +20,8 @@ export class Condition {
   ejections = 0
   /** Until when it gets nothing: it was ejected, or asked for a rest. */
   outUntil = Number.NEGATIVE_INFINITY
+  /** Held while it is there, and something was sent to it. */
+  connections: Connections | undefined = undefined
   #latency = 0
   #observedAt = 0
 

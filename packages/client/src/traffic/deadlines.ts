@@ -33,8 +33,8 @@ export class Deadlines {
     this.#delay = delay
   }
 
-  add(due: Due): Place {
-    const link: Link = { due, at: this.#clock.now() + this.#delay, before: this.#last, after: undefined }
+  add(due: Due, now = this.#clock.now()): Place {
+    const link: Link = { due, at: now + this.#delay, before: this.#last, after: undefined }
     if (this.#last === undefined) this.#first = link
     else this.#last.after = link
     this.#last = link

@@ -1,19 +1,20 @@
-import type { IncomingHttpHeaders } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { type Clock, type Entry, isSeamarkError, SeamarkError } from '@seamark/core'
-import type { Dispatcher } from 'undici'
+import { type Dispatcher, errors } from 'undici'
 import { endpoint } from '../endpoint.ts'
 import { isNotConnected } from '../not-connected.ts'
 import { Attempt } from './attempt.ts'
 import type { Deadlines, Due, Place } from './deadlines.ts'
-import { readdressed, withHost } from './readdressed.ts'
+import type { NativeHandler } from './native-handler.ts'
+import type { Carrier } from './pools.ts'
+import { withHost } from './readdressed.ts'
 import { retryAfter } from './retry-after.ts'
 import type { Traffic, Wish } from './traffic.ts'
 
-/** How all requests to a service are tried. */
+/** How requests are tried: one object for many of them. */
 export interface ExchangeSetting {
   readonly clock: Clock
-  readonly dispatch: Dispatcher.Dispatch
+  readonly carrier: Carrier
   /** How often a request is tried, at most. */
   readonly tries: number
   /** After which a try that was not answered is given up. */
@@ -22,13 +23,15 @@ export interface ExchangeSetting {
   readonly timeout: Deadlines | undefined
   /** After which a second instance is asked as well, if the first has not answered. */
   readonly hedge: Deadlines | undefined
+  /** Told once of each exchange that came to its end, well or not. */
+  readonly ended: (() => void) | undefined
 }
 
-/** One request to a service by its name. */
+/** One request to a service. */
 export interface Errand {
   readonly traffic: Traffic
-  /** What the service is called in the request: `api.seamark`. */
-  readonly authority: string
+  /** What the service is called in the request: `api.seamark`. Without it, and without a `host` header, each instance's own address. */
+  readonly authority: string | undefined
   /** For people: `api`. */
   readonly name: string
   readonly wish: Wish
@@ -51,143 +54,143 @@ const idempotent = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE', 'TRACE'])
 const retryable = new Set([429, 502, 503, 504])
 
 /**
- * A request, from the name of a service to the first bytes of an answer: tried at one instance after the other, while that is
- * safe. Its caller sees one request, and one controller.
+ * A request, from the name of a service to the last byte of an answer: tried at one instance after the other, while that is
+ * safe. Its handler sees one request. What an instance sends reaches it as it came.
  */
-export class Exchange implements Dispatcher.DispatchController, Due {
+export class Exchange implements Due {
   readonly #setting: ExchangeSetting
   readonly #errand: Errand
   readonly #options: Dispatcher.DispatchOptions
-  readonly #handler: Dispatcher.DispatchHandler
-  readonly #headers: NonNullable<Dispatcher.DispatchOptions['headers']>
-  readonly #isReplayable: boolean
-  readonly #tried: Entry[] = []
-  readonly #underway = new Set<Attempt>()
-  #traces: Trace[] | undefined
-  #winner: Attempt | undefined
-  #isStarted = false
-  #deadline: Place | undefined
-  #hedge: Place | undefined
-  #paused = false
-  aborted = false
-  reason: Error | null = null
+  readonly #handler: NativeHandler
+  readonly #headers: Dispatcher.DispatchOptions['headers']
+  /** Under way: one, or with hedging two. */
+  #one: Attempt | undefined = undefined
+  #other: Attempt | undefined = undefined
+  #winner: Attempt | undefined = undefined
+  #tries = 0
+  #first: Entry | undefined = undefined
+  /** Those that were tried, once somebody wants to know. */
+  #tried: Entry[] | undefined = undefined
+  #traces: Trace[] | undefined = undefined
+  #deadline: Place | undefined = undefined
+  #hedge: Place | undefined = undefined
+  #reason: Error | undefined = undefined
+  #over = false
 
   constructor(
     setting: ExchangeSetting,
     errand: Errand,
     options: Dispatcher.DispatchOptions,
-    handler: Dispatcher.DispatchHandler,
+    handler: NativeHandler,
   ) {
     this.#setting = setting
     this.#errand = errand
     this.#options = options
     this.#handler = handler
-    this.#headers = withHost(options.headers, errand.authority)
-    const { body } = options
-    this.#isReplayable = body == null || typeof body === 'string' || ArrayBuffer.isView(body)
+    const { headers } = options
+    this.#headers = errand.authority === undefined ? headers : withHost(headers, errand.authority)
   }
 
-  begin(): void {
-    this.#errand.traffic.budget.deposit()
-    this.#deadline = this.#setting.timeout?.add(this)
-    const entry = this.#errand.traffic.choose(this.#errand.wish)
-    if (entry === undefined) {
-      this.#fail(this.#errand.absence())
-      return
-    }
-    if (this.#setting.hedge !== undefined && this.#isSafe)
-      this.#hedge = this.#setting.hedge.add({ expired: () => this.#hedgeNow() })
-    this.#try(entry)
+  /** Call it once; with an entry, that one is tried first. */
+  begin(first?: Entry): void {
+    if (!this.#open()) return
+    const entry = first ?? this.#errand.traffic.choose(this.#errand.wish)
+    if (entry === undefined) this.#fail(this.#errand.absence())
+    else this.#begin(entry)
   }
 
-  // What its caller may do.
-
-  get paused(): boolean {
-    return this.#paused
+  /** As `begin`, once something is known; what that throws is what the request fails with. */
+  beginAfter(known: Promise<unknown>): void {
+    if (!this.#open()) return
+    known.then(
+      () => {
+        if (this.#over) return
+        const entry = this.#errand.traffic.choose(this.#errand.wish)
+        if (entry === undefined) this.#fail(this.#errand.absence())
+        else this.#begin(entry)
+      },
+      (error: Error) => this.#fail(error),
+    )
   }
 
-  get rawHeaders() {
-    return this.#winner?.controller?.rawHeaders ?? null
-  }
-
-  get rawTrailers() {
-    return this.#winner?.controller?.rawTrailers ?? null
-  }
-
-  abort(reason: Error): void {
-    this.aborted = true
-    this.reason = reason
-    for (const attempt of this.#underway) attempt.abort(reason)
-  }
-
-  pause(): void {
-    this.#paused = true
-    this.#winner?.controller?.pause()
-  }
-
-  resume(): void {
-    this.#paused = false
-    this.#winner?.controller?.resume()
+  /** Gives the whole up. Its handler hears of it with that error, unless it is over. */
+  abort(reason: Error = new errors.RequestAbortedError()): void {
+    if (this.#over || this.#reason !== undefined) return
+    this.#reason = reason
+    const other = this.#other
+    this.#one?.abort(reason)
+    other?.abort(reason)
+    this.#fail(reason)
   }
 
   // What its attempts tell.
 
-  started(context: unknown): void {
-    if (this.#isStarted) return
-    this.#isStarted = true
-    this.#handler.onRequestStart?.(this, context)
+  responding(): void {
+    this.#handler.onResponseStarted?.()
   }
 
-  upgraded(attempt: Attempt, status: number, headers: IncomingHttpHeaders, socket: Duplex): void {
+  upgraded(attempt: Attempt, status: number, headers: Buffer[], socket: Duplex): void {
     this.#observe(attempt, true)
     this.#win(attempt)
-    this.#handler.onRequestUpgrade?.(this, status, headers, socket)
+    if (this.#handler.onUpgrade === undefined) {
+      socket.destroy()
+      this.#fail(new errors.InvalidArgumentError('invalid onUpgrade method'))
+      return
+    }
+    this.#finish()
+    this.#handler.onUpgrade(status, headers, socket)
   }
 
   answered(
     attempt: Attempt,
     status: number,
-    headers: IncomingHttpHeaders,
-    message: string | undefined,
-  ): void {
-    if (status < 200) {
-      this.#handler.onResponseStart?.(this, status, headers, message)
-      return
-    }
+    headers: Buffer[],
+    resume: () => void,
+    statusText: string,
+  ): boolean {
+    if (status < 200) return this.#handler.onHeaders(status, headers, resume, statusText)
     this.#observe(attempt, status < 500)
-    const rest = status === 429 || status === 503 ? retryAfter(headers, this.#setting.clock) : undefined
-    if (rest !== undefined) this.#errand.traffic.rest(attempt.condition, rest)
-    if (retryable.has(status) && this.#isSafe && this.#winner === undefined) {
-      const other = this.#another()
-      if (other !== undefined) {
-        this.#trace(attempt, String(status))
-        this.#leave(attempt)
-        attempt.discard()
-        this.#try(other)
-        return
+    if (retryable.has(status)) {
+      const rest = status === 429 || status === 503 ? retryAfter(headers, this.#setting.clock) : undefined
+      if (rest !== undefined) this.#errand.traffic.rest(attempt.condition, rest)
+      if (this.#isSafe && this.#winner === undefined) {
+        const isAlone = this.#other === undefined
+        const other = isAlone ? this.#another() : undefined
+        if (!isAlone || other !== undefined) {
+          this.#trace(attempt, String(status))
+          this.#leave(attempt)
+          attempt.discard()
+          if (other !== undefined) this.#tryLater(other)
+          return true
+        }
       }
     }
     this.#win(attempt)
-    this.#handler.onResponseStart?.(this, status, headers, message)
+    return this.#handler.onHeaders(status, headers, resume, statusText)
   }
 
-  data(chunk: Buffer): void {
-    this.#handler.onResponseData?.(this, chunk)
+  data(chunk: Buffer): boolean {
+    return this.#handler.onData(chunk)
   }
 
-  completed(trailers: IncomingHttpHeaders): void {
-    this.#handler.onResponseEnd?.(this, trailers)
+  completed(trailers: Buffer[]): void {
+    this.#finish()
+    try {
+      this.#handler.onComplete(trailers)
+    } catch (error) {
+      this.#handler.onError(error as Error)
+    }
   }
 
   failed(attempt: Attempt, error: Error): void {
     if (this.#winner === attempt) {
-      this.#handler.onResponseError?.(this, error)
+      this.#fail(error)
       return
     }
     this.#leave(attempt)
-    if (this.#winner !== undefined) return
-    if (this.aborted) {
-      this.#fail(this.reason ?? error)
+    if (this.#winner !== undefined || this.#reason !== undefined || this.#over) return
+    if (this.#setting.carrier.failure !== undefined) {
+      this.#fail(error)
       return
     }
     // What could not even be queued is the caller's mistake, and no instance's.
@@ -198,10 +201,10 @@ export class Exchange implements Dispatcher.DispatchController, Due {
     this.#observe(attempt, false)
     this.#trace(attempt, error.message)
     // Somebody else is asked already.
-    if (this.#underway.size > 0) return
+    if (this.#one !== undefined) return
     const other = this.#successor(attempt, error)
     if (other === undefined) this.#fail(this.#failure(error))
-    else this.#try(other)
+    else this.#tryLater(other)
   }
 
   /** The attempt took longer than a try may. */
@@ -221,18 +224,53 @@ export class Exchange implements Dispatcher.DispatchController, Due {
 
   // How it goes on.
 
+  #open(): boolean {
+    const { clock, timeout } = this.#setting
+    this.#errand.traffic.budget.deposit()
+    this.#deadline = timeout?.add(this, clock.now())
+    try {
+      this.#handler.onConnect((reason) => this.abort(reason))
+    } catch (error) {
+      this.#fail(error as Error)
+    }
+    return !this.#over
+  }
+
+  #begin(entry: Entry): void {
+    const { hedge } = this.#setting
+    if (hedge !== undefined && this.#isSafe) this.#hedge = hedge.add({ expired: () => this.#hedgeNow() })
+    this.#try(entry)
+  }
+
   /** Whether it may be sent again though it may have arrived. */
   get #isSafe(): boolean {
     return this.#isReplayable && idempotent.has(this.#options.method)
   }
 
+  get #isReplayable(): boolean {
+    const { body } = this.#options
+    return body === undefined || body === null || typeof body === 'string' || ArrayBuffer.isView(body)
+  }
+
   #try(entry: Entry): void {
-    const { clock, tryTimeout, dispatch } = this.#setting
-    const attempt = new Attempt(this, entry, this.#errand.traffic.condition(entry), clock.now())
-    this.#tried.push(entry)
-    this.#underway.add(attempt)
-    attempt.place = tryTimeout?.add(attempt)
-    dispatch(readdressed(this.#options, endpoint(entry).origin, this.#headers), attempt)
+    const { clock, tryTimeout, carrier } = this.#setting
+    const condition = this.#errand.traffic.condition(entry)
+    const now = clock.now()
+    const attempt = new Attempt(this, entry, condition, now)
+    this.#tries++
+    this.#first ??= entry
+    this.#tried?.push(entry)
+    if (this.#one === undefined) this.#one = attempt
+    else this.#other = attempt
+    attempt.place = tryTimeout?.add(attempt, now)
+    carrier.carry(entry, condition, this.#options, this.#headers, attempt)
+  }
+
+  /** Not from within what a connection tells: undici reads one connection at a time, and another one might have something to say. */
+  #tryLater(entry: Entry): void {
+    queueMicrotask(() => {
+      if (!this.#over) this.#try(entry)
+    })
   }
 
   /** Who gets the request after it failed, if it may be sent again at all. */
@@ -244,15 +282,16 @@ export class Exchange implements Dispatcher.DispatchController, Due {
 
   /** One that was not tried yet, if another try may be made. */
   #another(): Entry | undefined {
-    if (this.aborted || this.#tried.length >= this.#setting.tries) return undefined
+    if (this.#tries >= this.#setting.tries) return undefined
     const { traffic, wish } = this.#errand
+    this.#tried ??= [this.#first!]
     const other = traffic.choose({ ...wish, tried: this.#tried })
     return other !== undefined && traffic.budget.withdraw() ? other : undefined
   }
 
   /** The only one there is, once more: its connection may have been closed while it idled. */
   #again(): Entry | undefined {
-    if (this.aborted || this.#tried.length > 1) return undefined
+    if (this.#tries > 1) return undefined
     const { traffic, wish } = this.#errand
     const same = traffic.choose(wish)
     return same !== undefined && traffic.budget.withdraw() ? same : undefined
@@ -260,7 +299,7 @@ export class Exchange implements Dispatcher.DispatchController, Due {
 
   #hedgeNow(): void {
     this.#hedge = undefined
-    if (this.#winner !== undefined || this.#underway.size === 0) return
+    if (this.#over || this.#winner !== undefined || this.#one === undefined) return
     const other = this.#another()
     if (other !== undefined) this.#try(other)
   }
@@ -269,26 +308,34 @@ export class Exchange implements Dispatcher.DispatchController, Due {
     if (this.#winner === attempt) return
     this.#winner = attempt
     this.#clear(attempt)
-    if (this.#deadline !== undefined) this.#setting.timeout?.remove(this.#deadline)
-    if (this.#hedge !== undefined) this.#setting.hedge?.remove(this.#hedge)
-    for (const other of this.#underway)
-      if (other !== attempt) other.abort(new Error('Another instance answered first.'))
-    if (this.#paused) attempt.controller?.pause()
+    this.#clearAll()
+    const loser = this.#one === attempt ? this.#other : this.#one
+    loser?.abort(new Error('Another instance answered first.'))
   }
 
   #observe(attempt: Attempt, success: boolean): void {
-    const { clock } = this.#setting
-    this.#errand.traffic.observe(attempt.condition, success, clock.now() - attempt.begunAt)
+    const now = this.#setting.clock.now()
+    this.#errand.traffic.observe(attempt.condition, success, now - attempt.begunAt, now)
   }
 
   #leave(attempt: Attempt): void {
-    this.#underway.delete(attempt)
+    if (this.#one === attempt) {
+      this.#one = this.#other
+      this.#other = undefined
+    } else if (this.#other === attempt) this.#other = undefined
     this.#clear(attempt)
   }
 
   #clear(attempt: Attempt): void {
     if (attempt.place !== undefined) this.#setting.tryTimeout?.remove(attempt.place)
     attempt.place = undefined
+  }
+
+  #clearAll(): void {
+    if (this.#deadline !== undefined) this.#setting.timeout?.remove(this.#deadline)
+    if (this.#hedge !== undefined) this.#setting.hedge?.remove(this.#hedge)
+    this.#deadline = undefined
+    this.#hedge = undefined
   }
 
   #trace({ entry, begunAt }: Attempt, outcome: string): void {
@@ -307,9 +354,15 @@ export class Exchange implements Dispatcher.DispatchController, Due {
     })
   }
 
+  #finish(): void {
+    this.#over = true
+    this.#setting.ended?.()
+  }
+
   #fail(error: Error): void {
-    if (this.#deadline !== undefined) this.#setting.timeout?.remove(this.#deadline)
-    if (this.#hedge !== undefined) this.#setting.hedge?.remove(this.#hedge)
-    this.#handler.onResponseError?.(this, error)
+    if (this.#over) return
+    this.#clearAll()
+    this.#finish()
+    this.#handler.onError(error)
   }
 }

@@ -36,22 +36,19 @@ const comparison = { instances: 5, requests: 100, deviations: 1.9 }
 
 /** Ejects instances that fail while others do not. */
 export class OutlierDetection {
-  readonly #clock: Clock
   readonly #setting: OutlierSetting
   readonly #conditions: () => Iterable<Condition>
   #comparedAt: number
 
   constructor(clock: Clock, conditions: () => Iterable<Condition>, setting: OutlierSetting) {
-    this.#clock = clock
     this.#conditions = conditions
     this.#setting = setting
     this.#comparedAt = clock.now()
   }
 
-  /** A request came to its end. Answers whether the instance is ejected because of it. */
-  observe(condition: Condition, success: boolean): boolean {
+  /** A request came to its end now. Answers whether the instance is ejected because of it. */
+  observe(condition: Condition, success: boolean, now: number): boolean {
     condition.requests++
-    const now = this.#clock.now()
     if (success) {
       condition.successes++
       condition.failures = 0

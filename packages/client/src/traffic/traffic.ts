@@ -18,6 +18,7 @@ import {
   weightedRandom,
   zoneAware,
 } from '@seamark/core'
+import { endpoint } from '../endpoint.ts'
 import { Condition } from './condition.ts'
 import {
   OutlierDetection,
@@ -94,15 +95,21 @@ const longestRest = 60_000
 
 /** What is asked of one choice. */
 export interface Wish {
-  readonly filter?: Omit<Selection, 'health'> | undefined
-  /** Only instances of this scheme. */
-  readonly scheme?: string | undefined
+  /** The same object for equal wishes, as far as possible: then its preparation is found faster. It must not change. */
+  readonly filter?: Filter | undefined
+  /** Only instances with TLS. */
+  readonly secure?: boolean | undefined
+  /** What the request is about, for `affinity`. */
   readonly key?: string | undefined
   /** Those that were tried before. */
   readonly tried?: readonly Entry[] | undefined
 }
 
+type Filter = Omit<Selection, 'health'>
 type Choose = (choice: Choice) => Entry | undefined
+
+const everybody: Filter = {}
+const anybody: Wish = {}
 
 export interface TrafficHost {
   readonly clock: Clock
@@ -112,6 +119,31 @@ export interface TrafficHost {
   readonly caller: string
   /** The latest snapshot: the same object until something changes. */
   readonly snapshot: () => Snapshot
+}
+
+/** What is chosen from in one snapshot, prepared when it is first wanted. */
+class Prepared {
+  readonly #prepare: (filter: Filter, secure: boolean) => Choose
+  readonly #byFilter = new WeakMap<Filter, Choose>()
+  readonly #secureByFilter = new WeakMap<Filter, Choose>()
+  readonly #byName = new Map<string, Choose>()
+
+  constructor(prepare: (filter: Filter, secure: boolean) => Choose) {
+    this.#prepare = prepare
+  }
+
+  find({ filter = everybody, secure = false }: Wish): Choose {
+    const known = secure ? this.#secureByFilter : this.#byFilter
+    let choose = known.get(filter)
+    if (choose === undefined) {
+      const name = `${secure} ${JSON.stringify(filter)}`
+      choose = this.#byName.get(name) ?? this.#prepare(filter, secure)
+      if (this.#byName.size >= mostSelections) this.#byName.clear()
+      this.#byName.set(name, choose)
+      known.set(filter, choose)
+    }
+    return choose
+  }
 }
 
 /**
@@ -126,11 +158,18 @@ export class Traffic {
   readonly #conditions = new Map<string, Condition>()
   #byEntry = new WeakMap<Entry, Condition>()
   #snapshot: Snapshot | undefined
-  #prepared = new Map<string, Choose>()
+  #prepared: Prepared
   #turn = 0
   /** Until when somebody is out, or cold: before that nobody needs to be asked. */
   #outUntil = Number.NEGATIVE_INFINITY
   #coldUntil = Number.NEGATIVE_INFINITY
+  /** When the choice is made. */
+  #now = 0
+  readonly #cost = (entry: Entry) => this.condition(entry).cost(this.#now)
+  readonly #warmth = (entry: Entry) => {
+    const age = this.#now - this.condition(entry).since
+    return Math.min(1, Math.max(coldest, age / this.#setting.slowStart))
+  }
 
   constructor(host: TrafficHost, setting: TrafficSetting) {
     this.#host = host
@@ -140,20 +179,30 @@ export class Traffic {
         ? undefined
         : new OutlierDetection(host.clock, () => this.#conditions.values(), setting.outliers)
     this.budget = new RetryBudget(host.clock, setting.retryBudget)
+    this.#prepared = this.#newlyPrepared()
   }
 
-  /** Who gets the next request. Those that are ejected do only when nobody else is left; those tried before never do. */
-  choose(wish: Wish = {}): Entry | undefined {
-    const choose = this.#prepare(wish)
+  /**
+   * Who gets the next request: an instance that is reached over HTTP. Those that are ejected do only when nobody else is left;
+   * those tried before never do.
+   */
+  choose(wish: Wish = anybody): Entry | undefined {
+    this.refresh()
+    const choose = this.#prepared.find(wish)
     const { tried, key } = wish
     const now = this.#host.clock.now()
-    const base: Choice = {
-      random: this.#host.random(),
-      turn: this.#turn++,
-      cost: (entry) => this.condition(entry).cost(now),
-      ...(key !== undefined && { key }),
-      ...(now < this.#coldUntil && { warmth: (entry) => this.#warmth(entry, now) }),
-    }
+    this.#now = now
+    const random = this.#host.random()
+    const turn = this.#turn++
+    const isWarm = now >= this.#coldUntil
+    const base: Choice =
+      key === undefined && isWarm
+        ? { random, turn, cost: this.#cost }
+        : {
+            ...{ random, turn, cost: this.#cost },
+            ...(key !== undefined && { key }),
+            ...(!isWarm && { warmth: this.#warmth }),
+          }
     const wasTried = tried === undefined || tried.length === 0 ? undefined : isIn(tried)
     if (now < this.#outUntil) {
       const isOut = (entry: Entry) => this.condition(entry).outUntil > now || wasTried?.(entry) === true
@@ -175,11 +224,10 @@ export class Traffic {
     return condition
   }
 
-  /** The instance answered, or did not, after `latency` ms. */
-  observe(condition: Condition, success: boolean, latency: number): void {
-    const now = this.#host.clock.now()
+  /** The instance answered, or did not, after `latency` ms; it is `now`. */
+  observe(condition: Condition, success: boolean, latency: number, now = this.#host.clock.now()): void {
     condition.observe(latency, now)
-    if (this.#outliers?.observe(condition, success)) this.#out()
+    if (this.#outliers?.observe(condition, success, now)) this.#out()
   }
 
   /** The instance asks to be left alone, for so many ms. */
@@ -189,50 +237,65 @@ export class Traffic {
     this.#out()
   }
 
+  /**
+   * Takes note of the latest snapshot, as each choice does. Call it when there is one, so that connections to instances that left are
+   * closed without waiting for the next request.
+   */
+  refresh(): void {
+    const snapshot = this.#host.snapshot()
+    if (snapshot !== this.#snapshot) this.#update(snapshot)
+  }
+
+  /** Releases its connections. */
+  close(): void {
+    for (const condition of this.#conditions.values()) release(condition)
+  }
+
   #out(): void {
     for (const { outUntil } of this.#conditions.values()) this.#outUntil = Math.max(this.#outUntil, outUntil)
   }
 
-  #warmth(entry: Entry, now: number): number {
-    return Math.min(1, Math.max(coldest, (now - this.condition(entry).since) / this.#setting.slowStart))
-  }
-
-  #prepare({ filter, scheme }: Wish): Choose {
-    const snapshot = this.#host.snapshot()
-    if (snapshot !== this.#snapshot) this.#update(snapshot)
-    const name = filter === undefined ? (scheme ?? '') : `${scheme ?? ''} ${JSON.stringify(filter)}`
-    let prepared = this.#prepared.get(name)
-    if (prepared === undefined) {
-      const fitting = select(snapshot.entries, filter ?? {}).filter(
-        ({ instance }) => scheme === undefined || instance.scheme === scheme,
+  #newlyPrepared(): Prepared {
+    return new Prepared((filter, secure) => {
+      const entries = this.#snapshot?.entries ?? []
+      const fitting = select(entries, filter).filter(
+        ({ instance: { scheme } }) => scheme === 'https' || (scheme === 'http' && !secure),
       )
       const { balancer, zone, panic, subset: size } = this.#setting
       const part = size === undefined ? fitting : subset(fitting, size, this.#host.caller)
       const near = zone === undefined ? balancer : zoneAware(balancer, { zone, registered: part })
-      prepared = slowStart(near)(candidates(part, panic))
-      if (this.#prepared.size >= mostSelections) this.#prepared.clear()
-      this.#prepared.set(name, prepared)
-    }
-    return prepared
+      return slowStart(near)(candidates(part, panic))
+    })
   }
 
   #update(snapshot: Snapshot): void {
     const now = this.#host.clock.now()
     // Whoever is there from the beginning is no newcomer.
     const since = this.#snapshot === undefined ? Number.NEGATIVE_INFINITY : now
-    const present = new Set<string>()
-    for (const { instance } of snapshot.entries) {
-      present.add(instance.id)
-      if (this.#conditions.has(instance.id)) continue
-      this.#conditions.set(instance.id, new Condition(since))
+    const present = new Map<string, Entry>()
+    for (const entry of snapshot.entries) {
+      const { id } = entry.instance
+      present.set(id, entry)
+      if (this.#conditions.has(id)) continue
+      this.#conditions.set(id, new Condition(since))
       this.#coldUntil = Math.max(this.#coldUntil, since + this.#setting.slowStart)
     }
-    for (const [id, { pending }] of this.#conditions)
-      if (!present.has(id) && pending === 0) this.#conditions.delete(id)
+    for (const [id, condition] of this.#conditions) {
+      const entry = present.get(id)
+      const { connections } = condition
+      if (connections !== undefined && (entry === undefined || connections.origin !== endpoint(entry).origin))
+        release(condition)
+      if (entry === undefined && condition.pending === 0) this.#conditions.delete(id)
+    }
     this.#byEntry = new WeakMap()
     this.#snapshot = snapshot
-    this.#prepared = new Map()
+    this.#prepared = this.#newlyPrepared()
   }
+}
+
+function release(condition: Condition): void {
+  condition.connections?.release()
+  condition.connections = undefined
 }
 
 function isIn(tried: readonly Entry[]): (entry: Entry) => boolean {
