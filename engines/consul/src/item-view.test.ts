@@ -45,6 +45,15 @@ describe('a view of items', () => {
     expect(shown.next()).toMatchObject({ revision: 3, changes: [{ type: 'put', item: { key: 'b' } }] })
   })
 
+  it('tells the index of what was undone before it was read, for its writers wait for it', () => {
+    const shown = view()
+    shown.hear({ index: 1, value: [stored('a', 1)] })
+    shown.reset()
+    shown.hear({ index: 3, value: [stored('a', 1)] })
+    expect(shown.next()).toEqual({ revision: 3, changes: [] })
+    expect(shown.next()).toBeUndefined()
+  })
+
   it('begins anew when the index went back', () => {
     const shown = view()
     shown.hear({ index: 10, value: [stored('a', 10)] })

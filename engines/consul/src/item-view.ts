@@ -64,11 +64,11 @@ export class ItemView {
     return { revision: this.#revision, changes: [{ type: 'reset', items }] }
   }
 
-  /** What was heard and not shown; `undefined`: nothing. */
+  /** What was heard and not shown, if only that the revision went on; `undefined`: nothing. */
   next(): ItemBatch | undefined {
     if (this.#lost) return this.reset()
     const changes = difference(this.#shown, this.#heard)
-    if (changes.length === 0) return undefined
+    if (changes.length === 0 && this.index <= this.#revision) return undefined
     this.#revision = this.index
     this.#shown = this.#heard
     return { revision: this.index, changes }

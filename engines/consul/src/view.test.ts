@@ -104,6 +104,24 @@ describe('a view', () => {
     expect(shown.next()).toBeUndefined()
   })
 
+  it('tells the index of what was undone before it was read, for its writers wait for it', () => {
+    const shown = view()
+    shown.hearOwn({ index: 10, value: [own('a', 10)] })
+    shown.reset()
+    shown.hearOwn({ index: 12, value: [own('a', 10)] })
+    expect(shown.next()).toEqual({ revision: 12, changes: [] })
+    expect(shown.next()).toBeUndefined()
+  })
+
+  it('promises nothing of our entries for an index at which others changed nothing', () => {
+    const shown = view()
+    shown.hearOwn({ index: 10, value: [own('a', 10)] })
+    shown.reset()
+    shown.hearForeign({ index: 20, value: [] })
+    shown.hearOwn({ index: 12, value: [own('a', 10), own('b', 12)] })
+    expect(shown.next()).toMatchObject({ revision: 12, changes: [{ type: 'put' }] })
+  })
+
   it('shows a check that others took away as a change, though nothing has an index for it', () => {
     const shown = view()
     shown.hearForeign({ index: 5, value: [theirs('x', 5, 2)] })

@@ -40,6 +40,8 @@ export class View {
   #lost = false
   ownIndex = 0
   foreignIndex = 0
+  /** When others last changed something: our entries were read since. */
+  #foreignChanged = 0
 
   constructor({ keys, skipped, services }: ViewOptions) {
     const covered = services && new Set(services.map(serviceId))
@@ -65,12 +67,14 @@ export class View {
     const before = this.#foreign
     this.foreignIndex = index
     this.#foreign = this.#foreignReader.fold(value, index)
-    return !sameEntries(before, this.#foreign)
+    const changed = !sameEntries(before, this.#foreign)
+    if (changed || index < this.#foreignChanged) this.#foreignChanged = index
+    return changed
   }
 
   /** All that was heard. */
   reset(): Batch {
-    const at = Math.max(this.ownIndex, this.foreignIndex)
+    const at = Math.max(this.ownIndex, this.#foreignChanged)
     this.#revision = this.#lost ? at : Math.max(at, this.#revision)
     this.#lost = false
     this.#shown = this.#heard()
@@ -81,12 +85,15 @@ export class View {
     }
   }
 
-  /** What was heard and not shown; `undefined`: nothing. */
+  /**
+   * What was heard and not shown; `undefined`: nothing. Without changes when what was written was undone before it could be
+   * read: its writers wait for the revision all the same.
+   */
   next(): Batch | undefined {
     const heard = this.#heard()
     const changes = difference(this.#shown, heard)
-    if (changes.length === 0 && !this.#lost) return undefined
-    const at = Math.max(this.ownIndex, this.foreignIndex)
+    const at = Math.max(this.ownIndex, this.#foreignChanged)
+    if (changes.length === 0 && at <= this.#revision && !this.#lost) return undefined
     if (this.#lost || at <= this.#revision) return this.reset()
     this.#revision = at
     this.#shown = heard

@@ -37,7 +37,7 @@ export type Change =
   | { readonly type: 'claim'; readonly holder: Holder }
   | { readonly type: 'release'; readonly claim: ClaimKey }
 
-/** Changes that became true together, and the engine's revision once they are applied. */
+/** Changes that became true together, and the engine's revision once they are applied. Without any, only that went on. */
 export interface Batch {
   readonly revision: Revision
   readonly changes: readonly Change[]
