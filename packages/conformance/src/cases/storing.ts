@@ -117,10 +117,10 @@ export const storing: Cases<EngineTrial> = {
 
   'counting by comparison, from several handles, loses nothing': async (trial) => {
     const engines = [await trial.open(), await trial.open()]
-    await trial.put(engines[0]!, 'count', '0')
+    const begun = await trial.put(engines[0]!, 'count', '0')
     const key = trial.itemKey('count')
     const increment = async (engine: Engine): Promise<void> => {
-      let since: Revision = 0
+      let since: Revision = begun
       for (;;) {
         const item = (await trial.item(engine, 'count', since))!
         const value = bytes(String(Number(text(item)) + 1))
