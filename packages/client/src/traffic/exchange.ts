@@ -123,6 +123,16 @@ export class Exchange implements Due {
     this.#fail(reason)
   }
 
+  /** How often it was tried. */
+  get tries(): number {
+    return this.#tries
+  }
+
+  /** Who answered, once somebody has. */
+  get entry(): Entry | undefined {
+    return this.#winner?.entry
+  }
+
   // What its attempts tell.
 
   responding(): void {
