@@ -1,0 +1,114 @@
+import type { Attributes, Span } from '@opentelemetry/api'
+import type { ErrorCode } from '@seamark/core'
+import type { Inquiry, Report, Rule } from '../ports.ts'
+import { format, type TraceContext } from './trace-context.ts'
+
+/** Makes spans. */
+export interface Tracing {
+  /** `undefined` while the application has set up no tracing. */
+  begin(inquiry: Inquiry): SpanOfRequest | undefined
+}
+
+export interface SpanOfRequest {
+  readonly trace: TraceContext
+  routed(rule: Rule): void
+  ended(report: Report, code: ErrorCode | undefined): void
+}
+
+/** Methods of RFC 9110 and PATCH; all others are `_OTHER`, as OpenTelemetry's conventions for HTTP want it. */
+const known = new Set(['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'CONNECT', 'OPTIONS', 'TRACE', 'PATCH'])
+
+/** `undefined` when `@opentelemetry/api` is not installed. What the application registers with it later counts, too. */
+export async function openTelemetry(): Promise<Tracing | undefined> {
+  const api = await import('@opentelemetry/api').catch((error) => {
+    if (error.code === 'ERR_MODULE_NOT_FOUND') return undefined
+    throw error
+  })
+  if (api === undefined) return undefined
+  const { trace, context, propagation, isSpanContextValid, ROOT_CONTEXT, SpanKind, SpanStatusCode } = api
+  const tracer = trace.getTracer('@seamark/gateway')
+
+  class HttpSpan implements SpanOfRequest {
+    readonly #span: Span
+    readonly #method: string
+    readonly trace: TraceContext
+
+    constructor(span: Span, method: string) {
+      const { traceId, spanId, traceFlags, traceState } = span.spanContext()
+      this.#span = span
+      this.#method = method
+      this.trace = {
+        traceId,
+        traceparent: format(traceId, spanId, (traceFlags & 1) === 1),
+        tracestate: traceState?.serialize() || undefined,
+      }
+    }
+
+    routed({ name, service, route }: Rule): void {
+      this.#span.updateName(`${this.#method} ${route.path}`)
+      this.#span.setAttributes({
+        'http.route': route.path,
+        'seamark.rule': name,
+        'seamark.namespace': service.namespace,
+        'seamark.service': service.service,
+      })
+    }
+
+    ended({ status, tries, entry, bytesIn, bytesOut, error }: Report, code: ErrorCode | undefined): void {
+      const span = this.#span
+      if (span.isRecording()) {
+        span.setAttributes({
+          'http.request.body.size': bytesIn,
+          'http.response.body.size': bytesOut,
+          'seamark.tries': tries,
+          ...(entry !== undefined && { 'seamark.instance': entry.instance.id }),
+          ...(status !== 0 && { 'http.response.status_code': status }),
+          ...errorType(status, code),
+        })
+        // What a client did wrong is no error of a server's span.
+        if (status >= 500)
+          span.setStatus({
+            code: SpanStatusCode.ERROR,
+            ...(error !== undefined && { message: error.message }),
+          })
+        if (code === 'internal' && error !== undefined) span.recordException(error)
+      }
+      span.end()
+    }
+  }
+
+  return {
+    begin(inquiry) {
+      // Instrumentation of node:http may have made the server's span already: then ours is a part of it.
+      const active = context.active()
+      const inside = trace.getSpan(active) !== undefined
+      const parent = inside ? active : propagation.extract(ROOT_CONTEXT, inquiry.headers)
+      const method = known.has(inquiry.method) ? inquiry.method : 'HTTP'
+      const kind = inside ? SpanKind.INTERNAL : SpanKind.SERVER
+      const span = tracer.startSpan(method, { kind, attributes: attributes(inquiry) }, parent)
+      const made = span.spanContext()
+      // While nothing is registered, a span is nothing but its parent again.
+      if (!isSpanContextValid(made) || made.spanId === trace.getSpanContext(parent)?.spanId) return undefined
+      return new HttpSpan(span, method)
+    },
+  }
+}
+
+/** OpenTelemetry's stable conventions for HTTP servers; without the query, which holds secrets. */
+function attributes({ method, scheme, host, path, client, headers }: Inquiry): Attributes {
+  return {
+    'http.request.method': known.has(method) ? method : '_OTHER',
+    ...(!known.has(method) && { 'http.request.method_original': method }),
+    'url.scheme': scheme,
+    'url.path': path,
+    'server.address': host,
+    'client.address': client,
+    ...(headers['user-agent'] !== undefined && { 'user_agent.original': headers['user-agent'] }),
+  }
+}
+
+function errorType(status: number, code: ErrorCode | undefined): Attributes {
+  if (status === 0) return { 'error.type': 'cancelled' }
+  if (status < 500) return {}
+  return { 'error.type': code ?? String(status) }
+}
