@@ -13,6 +13,7 @@ import { DeferredEngine } from './deferred-engine.ts'
 import { Discovery } from './discovery.ts'
 import { http } from './http.ts'
 import { engineScheme, openSource } from './open-engine.ts'
+import type { DispatcherOptions } from './traffic/service-dispatcher.ts'
 import { serverUrls } from './transport.ts'
 
 export interface ConnectOptions {
@@ -30,6 +31,8 @@ export interface ConnectOptions {
    * nobody else listens to takes its effect afterwards. Default true.
    */
   readonly signals?: boolean
+  /** How requests go to services: of `discovery.fetch`, `discovery.request` and `Service.fetch`. */
+  readonly traffic?: DispatcherOptions
   /** Told what its operator should know of. Default: warnings and errors become warnings of the process. */
   readonly notify?: Notify
   /** Default the system's. */
@@ -58,6 +61,7 @@ export function connect(url?: string, options: ConnectOptions = {}): Discovery {
     cache,
     wait: milliseconds('wait', wait),
     signals,
+    traffic: options.traffic ?? {},
   })
 }
 

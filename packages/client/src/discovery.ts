@@ -28,7 +28,7 @@ import {
   Wakeups,
   watchingCatalog,
 } from '@seamark/core'
-import { Agent } from 'undici'
+import { fetch, type RequestInfo, type RequestInit, type Response, request } from 'undici'
 import { advertisedAddress } from './advertised-address.ts'
 import { departWithProcess } from './departures.ts'
 import type { Endpoint } from './endpoint.ts'
@@ -37,6 +37,7 @@ import { HttpEngine } from './http.ts'
 import { type Filter, Service, type ServiceHost, type WaitOptions } from './service.ts'
 import { serviceKey } from './service-key.ts'
 import { SnapshotFile, type StoredService } from './snapshot-file.ts'
+import { type DispatcherOptions, ServiceDispatcher } from './traffic/service-dispatcher.ts'
 
 export interface AnnounceOptions {
   /** The service: a DNS label. */
@@ -68,6 +69,9 @@ export interface AnnounceOptions {
   readonly drain?: Duration
 }
 
+/** What undici's `request` takes. */
+export type CallOptions = NonNullable<Parameters<typeof request>[1]>
+
 export interface DiscoveryOptions {
   readonly engine: Engine
   /** Hosts of the registry's servers; none for one inside this process. */
@@ -79,12 +83,11 @@ export interface DiscoveryOptions {
   /** Milliseconds. */
   readonly wait: number
   readonly signals: boolean
+  readonly traffic: DispatcherOptions
 }
 
 /** Services that one discovery knows at most, as many as its catalog watches. */
 const mostServices = 10_000
-/** Milliseconds that connecting to an instance may take before another one is tried. */
-const connectTimeout = 2_000
 
 /** Finds, watches, calls and announces services. Made by `connect`. */
 export class Discovery implements AsyncDisposable {
@@ -92,7 +95,7 @@ export class Discovery implements AsyncDisposable {
   readonly #catalog: Catalog
   readonly #file: SnapshotFile | undefined
   readonly #wakeups: Wakeups
-  readonly #dispatcher = new Agent({ connect: { timeout: connectTimeout } })
+  readonly #dispatcher: ServiceDispatcher
   readonly #services = new Map<string, Service>()
   readonly #byName = new Map<string, Service>()
   readonly #announcements = new Set<KeptAnnouncement>()
@@ -128,6 +131,7 @@ export class Discovery implements AsyncDisposable {
       for (const key of services) this.#services.get(serviceId(key))?.update(this.#catalog.snapshot(key))
       this.#file?.touch()
     })
+    this.#dispatcher = new ServiceDispatcher(this, options.traffic)
     this.#host = {
       catalog: this.#catalog,
       clock,
@@ -190,6 +194,19 @@ export class Discovery implements AsyncDisposable {
   /** The service's snapshots, each time something changes. See `Service.watch`. */
   watch(name: string, options?: { readonly signal?: AbortSignal }): AsyncIterable<Snapshot> {
     return this.service(name).watch(options)
+  }
+
+  /**
+   * As undici's `fetch`, but `http://api.seamark/` is the service `api`, and `http://api.shop.seamark/` one in namespace `shop`: see
+   * `dispatcher`. Options are `connect`'s `traffic`.
+   */
+  fetch(input: RequestInfo, init?: RequestInit): Promise<Response> {
+    return fetch(input, { dispatcher: this.#dispatcher, ...init })
+  }
+
+  /** As undici's `request`, to services by their names as in `fetch`. */
+  request(url: string | URL, options?: CallOptions): ReturnType<typeof request> {
+    return request(url, { dispatcher: this.#dispatcher, ...options })
   }
 
   /**

@@ -3,10 +3,8 @@ import {
   type Clock,
   type Duration,
   displayName,
-  type Entry,
   healthy,
   held,
-  invalidField,
   isSeamarkError,
   milliseconds,
   SeamarkError,
@@ -16,10 +14,11 @@ import {
   select,
   weightedRandom,
 } from '@seamark/core'
-import { type Dispatcher, type RequestInit, type Response, fetch as undiciFetch } from 'undici'
+import type { RequestInit, Response } from 'undici'
 import { absence } from './absence.ts'
 import { type Endpoint, endpoint } from './endpoint.ts'
-import { isNotConnected } from './not-connected.ts'
+import type { ServiceDispatcher } from './traffic/service-dispatcher.ts'
+import { serviceFetch } from './traffic/service-fetch.ts'
 
 /** Which instances are wanted: a version range, tags (all of them), a zone, pairs of metadata. */
 export type Filter = Omit<Selection, 'health'>
@@ -34,7 +33,7 @@ export interface WaitOptions extends Filter {
 export interface ServiceHost {
   readonly catalog: Catalog
   readonly clock: Clock
-  readonly dispatcher: Dispatcher
+  readonly dispatcher: ServiceDispatcher
   /** Milliseconds that a first contact is waited for. */
   readonly wait: number
   /** What last came of the source; `undefined` while nothing went wrong. */
@@ -45,10 +44,6 @@ export interface ServiceHost {
 
 /** Prepared selections kept for one snapshot. */
 const mostSelections = 100
-/** How often one request is tried on different instances. */
-const mostTries = 3
-/** RFC 9110, 9.2.2. */
-const idempotent = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE', 'TRACE'])
 
 type Choose = () => Endpoint | undefined
 
@@ -188,31 +183,12 @@ export class Service {
   }
 
   /**
-   * Sends a request to one of the service's instances, by their `http` or `https` origin. When that instance cannot be
-   * connected to, or the method is idempotent and the connection broke, another one is tried, three in all; a body that is a
-   * stream is sent once. Any answer is an answer, a 503 too. Throws as `find`; then as `fetch`.
+   * Sends a request to one of the service's instances that are reached over HTTP, as `dispatcher()` does, with `connect`'s
+   * `traffic`; but the instance sees its own address as the host. A body that is a stream is sent once. Any answer is an answer, a 503 too,
+   * when nobody has a better one. Throws as `find`; then as `fetch`.
    */
-  async fetch(path: string, init: RequestInit = {}, filter?: Filter): Promise<Response> {
-    if (!path.startsWith('/')) throw invalidField('path', 'must begin with "/"')
-    const { dispatcher } = this.#host
-    const tried = new Set<string>()
-    let target = await this.find(filter)
-    for (;;) {
-      if (target.scheme !== 'http' && target.scheme !== 'https')
-        throw new SeamarkError(
-          'no_match',
-          `${displayName(this.key)} is not served over HTTP: ${target.id} has the scheme "${target.scheme}".`,
-        )
-      try {
-        return await undiciFetch(target.origin + path, { dispatcher, ...init })
-      } catch (error) {
-        tried.add(target.id)
-        if (tried.size >= mostTries || !isRepeatable(init, error)) throw error
-        const other = this.#pickOther(tried, filter)
-        if (other === undefined) throw error
-        target = other
-      }
-    }
+  fetch(path: string, init: RequestInit = {}, filter?: Filter): Promise<Response> {
+    return serviceFetch(this.#host.dispatcher, this, path, init, filter)
   }
 
   /** The catalog has another snapshot. */
@@ -237,12 +213,6 @@ export class Service {
       const entry = choose({ random: Math.random() })
       return entry && endpoint(entry)
     }
-  }
-
-  #pickOther(tried: ReadonlySet<string>, filter: Filter = {}): Endpoint | undefined {
-    const others = select(this.#snapshot.entries, filter).filter(({ instance }) => !tried.has(instance.id))
-    const entry: Entry | undefined = weightedRandom(healthy(others))({ random: Math.random() })
-    return entry && endpoint(entry)
   }
 
   /** Until the registry was heard of. With something from disk, its first failure is reason enough to go on with that. */
@@ -303,12 +273,4 @@ export class Service {
       { cause: failure },
     )
   }
-}
-
-function isRepeatable({ method = 'GET', body, signal }: RequestInit, error: unknown): boolean {
-  const cause = error instanceof Error ? error.cause : undefined
-  // Aborted by the caller, or refused before it was a request.
-  if (signal?.aborted || cause === undefined) return false
-  if (typeof body === 'object' && body !== null && Symbol.asyncIterator in body) return false
-  return isNotConnected(cause) || idempotent.has(method.toUpperCase())
 }

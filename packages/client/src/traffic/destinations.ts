@@ -57,7 +57,7 @@ export class Destinations {
   readonly #suffix: string
   readonly #byOrigin = new Map<string, Destination | null>()
   readonly #traffic: TrafficSetting
-  readonly #traffics = new Map<Service, Map<Filter | undefined, Traffic>>()
+  readonly #traffics = new Map<Service, Traffic>()
   readonly #subscriptions: Disposable[] = []
 
   /** Throws `invalid_field`. */
@@ -102,31 +102,27 @@ export class Destinations {
   }
 
   /** What is learned of instances is learned once, however a service is written. */
-  traffic(service: Service, filter: Filter | undefined): Traffic {
-    let known = this.#traffics.get(service)
-    if (known === undefined) {
-      known = new Map()
-      this.#traffics.set(service, known)
-      const refresh = () => {
-        for (const traffic of this.#traffics.get(service)!.values()) traffic.refresh()
-      }
-      this.#subscriptions.push(service.subscribe(refresh))
-    }
-    let traffic = known.get(filter)
+  traffic(service: Service): Traffic {
+    let traffic = this.#traffics.get(service)
     if (traffic === undefined) {
       const { clock, caller } = this.#source
-      traffic = new Traffic(
-        { clock, caller, random: Math.random, snapshot: () => service.snapshot },
-        this.#traffic,
-      )
-      known.set(filter, traffic)
+      const host = { clock, caller, random: Math.random, snapshot: () => service.snapshot }
+      const own = new Traffic(host, this.#traffic)
+      this.#subscriptions.push(service.subscribe(() => own.refresh()))
+      this.#traffics.set(service, own)
+      traffic = own
     }
     return traffic
   }
 
+  /** The service's own, in URLs. */
+  origin({ key }: Service): string {
+    return `http://${key.service}.${key.namespace}${this.#suffix}`
+  }
+
   close(): void {
     for (const subscription of this.#subscriptions) subscription[Symbol.dispose]()
-    for (const known of this.#traffics.values()) for (const traffic of known.values()) traffic.close()
+    for (const traffic of this.#traffics.values()) traffic.close()
   }
 
   #newDestination({ hostname, host, protocol }: URL): Destination | null {
@@ -139,7 +135,7 @@ export class Destinations {
     return {
       service,
       errand: {
-        traffic: this.traffic(service, filter),
+        traffic: this.traffic(service),
         authority: host,
         name,
         // Whoever asks for TLS does not get less.
