@@ -19,13 +19,23 @@ export const errorCodes = {
     status: 409,
     meaning: 'An item is not at the revision that the write compares with: nothing was written.',
   },
+  method_not_allowed: {
+    status: 405,
+    meaning: 'The route is for other methods; the header `allow` says which.',
+  },
+  request_timeout: { status: 408, meaning: 'The request took too long to arrive.' },
   too_large: {
     status: 413,
     meaning: 'The request has more bytes, or more elements, than the server accepts.',
   },
+  target_too_long: { status: 414, meaning: 'The URL has more characters than the gateway accepts.' },
   unsupported_media_type: {
     status: 415,
     meaning: 'The body must be JSON, with `content-type: application/json`.',
+  },
+  headers_too_large: {
+    status: 431,
+    meaning: 'The headers have more bytes, or more fields, than the gateway accepts.',
   },
   unauthenticated: {
     status: 401,
@@ -50,6 +60,10 @@ export const errorCodes = {
   engine_unavailable: {
     status: 503,
     meaning: 'The engine cannot be reached, or did not confirm the write: it may still be carried out.',
+  },
+  unavailable: {
+    status: 503,
+    meaning: 'The service has no instance that a request could be sent to: try again later.',
   },
   attempts_failed: {
     status: 502,
