@@ -58,7 +58,7 @@ class ItemView implements View<ItemBatch> {
         if (item !== undefined) changes.push({ type: 'put', item })
       } else changes.push({ type: 'delete', key: this.#key(kv).toString() })
     }
-    return changes.length === 0 ? undefined : { revision: this.#revision, changes }
+    return this.#revision === known ? undefined : { revision: this.#revision, changes }
   }
 
   #key({ key }: IKeyValue): Buffer {

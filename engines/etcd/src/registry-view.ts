@@ -100,7 +100,7 @@ class RegistryView implements View<Batch> {
       }
     }
     this.#show(touched, changes)
-    return changes.length === 0 ? undefined : { revision: this.#revision, changes }
+    return this.#revision === known ? undefined : { revision: this.#revision, changes }
   }
 
   #place(kv: IKeyValue): Place | undefined {
