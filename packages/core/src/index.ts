@@ -42,6 +42,7 @@ export {
   reported,
 } from './health.ts'
 export { held } from './held.ts'
+export { type HostGuard, type HostGuardOptions, hostGuard, hostNotAllowed, isLoopback } from './host-guard.ts'
 export {
   type CheckDefinition,
   type CheckInput,
