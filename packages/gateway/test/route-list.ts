@@ -26,7 +26,6 @@ export function entryOf(service: string, id: string, status: HealthStatus = 'pas
 export class RouteList implements Routes {
   #table: RouteTable
   readonly #entries: Readonly<Record<string, readonly Entry[]>>
-  readonly #listeners = new Set<(table: RouteTable) => void>()
 
   constructor(
     rules: readonly Rule[],
@@ -43,16 +42,14 @@ export class RouteList implements Routes {
 
   replace(...rules: readonly Rule[]): void {
     this.#table = tableOf(rules, [])
-    for (const listener of this.#listeners) listener(this.#table)
   }
 
   snapshot({ service }: Rule) {
     return { service, revision: 1, entries: this.#entries[service.service] ?? [], holders: [] }
   }
 
-  subscribe(listener: (table: RouteTable) => void): Disposable {
-    this.#listeners.add(listener)
-    return { [Symbol.dispose]: () => this.#listeners.delete(listener) }
+  subscribe(): Disposable {
+    return { [Symbol.dispose]() {} }
   }
 
   async [Symbol.asyncDispose]() {}

@@ -41,7 +41,7 @@ afterEach(() => {
 
 async function passed(asked: Partial<Inquiry> = {}, told: Partial<Report> = {}): Promise<Passage> {
   const logger = pino({ level: 'silent' })
-  using made = await telemetry({ clock: fakeClock(), logger, routes: new RouteList([tickets]) })
+  const made = await telemetry({ clock: fakeClock(), logger, routes: new RouteList([tickets]) })
   const passage = made.begin(inquiry(asked))
   passage.routed(tickets)
   const entry = entryOf('tickets', 'tickets-1')

@@ -17,8 +17,8 @@ export interface TelemetryOptions {
   readonly log?: RequestLogOptions | false
 }
 
-/** Telemetry that can be read. Disposing of it ends what it derives from the routes. */
-export interface GatewayTelemetry extends Telemetry, Disposable {
+/** Telemetry that can be read. */
+export interface GatewayTelemetry extends Telemetry {
   /** For `/metrics`. */
   readonly metrics: Pick<Metrics, 'contentType' | 'text'>
 }
@@ -42,7 +42,6 @@ export async function telemetry({
   return {
     metrics: new Metrics(tallies, routes),
     begin: (inquiry) => new MeasuredPassage(instruments, inquiry, sample === 1 || Math.random() < sample),
-    [Symbol.dispose]: () => tallies.close(),
   }
 }
 
