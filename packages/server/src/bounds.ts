@@ -9,6 +9,8 @@ export const defaultBounds = {
   renewBodyBytes: 1_048_576,
   /** Bytes of the body of a write of items, whose values are in base64. */
   writeBodyBytes: 1_048_576,
+  /** Bytes of the body of a presence, which may carry 10,000 tokens. */
+  presenceBodyBytes: 1_048_576,
   /** Characters of a request's target: path and query. */
   urlBytes: 32_768,
   /** Bytes of a request's line and headers together. */
@@ -17,6 +19,12 @@ export const defaultBounds = {
   connections: 50_000,
   /** Streams of `/api/v1/watch`, and as many of `/api/v1/items/watch`; more are answered 429 `too_many`. */
   watchers: 20_000,
+  /** Streams of `/api/v1/presence`; more are answered 429 `too_many`. */
+  presenceStreams: 20_000,
+  /** Leases presented by all of them together; more are answered 429 `too_many`. */
+  presenceLeases: 1_000_000,
+  /** Milliseconds that a client whose streams of presence closed has to come back, before its leases are ended. */
+  presenceGrace: 1_000,
   /** Requests that wait with `?index=`; more are answered 429 `too_many`. */
   waiters: 20_000,
   /** Changes kept so that a watcher can resume; one that missed more gets a reset. */
@@ -43,6 +51,8 @@ export type Bounds = { readonly [name in keyof typeof defaultBounds]: number }
 export const requestLimits = {
   /** Tokens of one renewal. */
   renewTokens: 10_000,
+  /** Tokens that one client presents. */
+  presenceTokens: 10_000,
   /** Check results of one report. */
   reports: 32,
   /** Services on a page of their list. */

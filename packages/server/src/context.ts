@@ -7,6 +7,7 @@ import type { Census } from './census.ts'
 import type { CheckPolicy } from './checks/target-policy.ts'
 import type { ItemWatchers } from './item-watchers.ts'
 import type { Metrics } from './metrics.ts'
+import type { Presences } from './presences.ts'
 import type { Waiters } from './waiters.ts'
 import type { Watchers } from './watchers.ts'
 
@@ -28,6 +29,7 @@ export interface Context {
   readonly watchers: Watchers
   readonly itemWatchers: ItemWatchers
   readonly waiters: Waiters
+  readonly presences: Presences
   readonly stage: Stage
   /** Resolves once the catalog shows what was written at this revision. Throws `timeout`. */
   visible(revision: Revision): Promise<void>

@@ -6,7 +6,7 @@ const about = { querystring: schemas.noQuery, tags: ['leases'] }
 
 /** Keeping registrations alive, and letting go of them. A token is all it takes. */
 export const leases: Routes = (app, { context }, done) => {
-  const { engine, bounds, metrics, visible } = context
+  const { engine, bounds, metrics, presences, visible } = context
 
   app.post<{ Body: { tokens: string[] } }>(
     '/leases/renew',
@@ -61,7 +61,9 @@ export const leases: Routes = (app, { context }, done) => {
       },
     },
     async (request) => {
-      const revision = await unlessLost(engine.release(request.body.token))
+      const { token } = request.body
+      const revision = await unlessLost(engine.release(token))
+      presences.released(token)
       if (revision !== undefined) await visible(revision)
       return { revision: revision ?? null }
     },

@@ -71,6 +71,10 @@ export class Membership implements AsyncDisposable {
     )
   }
 
+  get name(): string {
+    return this.#name
+  }
+
   /** The names of all servers, this one among them. */
   get members(): readonly string[] {
     return this.#members

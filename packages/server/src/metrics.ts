@@ -3,6 +3,7 @@ import { type Catalog, type Clock, healthStatuses } from '@seamark/core'
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
 import type { Census } from './census.ts'
 import type { ItemWatchers } from './item-watchers.ts'
+import type { Presences } from './presences.ts'
 import type { Watchers } from './watchers.ts'
 
 export interface Measured {
@@ -10,6 +11,7 @@ export interface Measured {
   readonly census: Census
   readonly watchers: Watchers
   readonly itemWatchers: ItemWatchers
+  readonly presences: Presences
   readonly waiters: readonly { readonly size: number }[]
   readonly clock: Clock
 }
@@ -24,6 +26,7 @@ export class Metrics {
   readonly #loop: IntervalHistogram
   readonly renewals: Counter
   readonly expiries: Counter
+  readonly presenceEndings: Counter
   readonly watchLag: Histogram
 
   constructor() {
@@ -36,6 +39,11 @@ export class Metrics {
     this.expiries = new Counter({
       name: 'seamark_lease_expiries_total',
       help: 'Leases that ended because nobody renewed them.',
+      registers,
+    })
+    this.presenceEndings = new Counter({
+      name: 'seamark_presence_endings_total',
+      help: 'Leases ended because the connection of their client closed.',
       registers,
     })
     this.watchLag = new Histogram({
@@ -80,7 +88,7 @@ export class Metrics {
   }
 
   /** Adds what is looked up at a scrape. */
-  measure({ catalog, census, watchers, itemWatchers, waiters, clock }: Measured): void {
+  measure({ catalog, census, watchers, itemWatchers, presences, waiters, clock }: Measured): void {
     const registers = [this.#registry]
     new Gauge({
       name: 'seamark_instances',
@@ -99,6 +107,7 @@ export class Metrics {
         'Streams that do not read as fast as it changes.',
         () => watchers.slow + itemWatchers.slow,
       ],
+      seamark_presence_streams: ['Streams by which clients show that they live.', () => presences.size],
       seamark_waiting_requests: [
         'Requests that wait for a change.',
         () => waiters.reduce((sum, { size }) => sum + size, 0),

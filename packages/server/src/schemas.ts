@@ -310,6 +310,27 @@ export const tokensBody = {
   examples: [{ tokens: ['Zm9yIGV4YW1wbGUgb25seQ'] }],
 } as const
 
+export const presenceBody = {
+  type: 'object',
+  required: ['client', 'tokens'],
+  additionalProperties: false,
+  properties: {
+    client: {
+      type: 'string',
+      pattern: '^[A-Za-z0-9_-]{16,64}$',
+      description: 'What the client calls itself on all its streams: random, and nobody else’s.',
+    },
+    tokens: {
+      type: 'array',
+      minItems: 1,
+      maxItems: requestLimits.presenceTokens,
+      items: { type: 'string', minLength: 1, maxLength: 1_024 },
+      description: 'The tokens of all leases that end with the client.',
+    },
+  },
+  examples: [{ client: '5f0c2d7e11aa9b3c', tokens: ['Zm9yIGV4YW1wbGUgb25seQ'] }],
+} as const
+
 export const writeBody = {
   type: 'object',
   required: ['operations'],

@@ -37,6 +37,8 @@ import { Membership } from './membership.ts'
 import { Metrics } from './metrics.ts'
 import { type Notices, notices } from './notices.ts'
 import { openapi } from './openapi.ts'
+import { presence } from './presence.ts'
+import { Presences } from './presences.ts'
 import { probes } from './probes.ts'
 import { prometheusTargets } from './prometheus-targets.ts'
 import { services } from './services.ts'
@@ -131,6 +133,14 @@ export async function server(options: ServerOptions): Promise<Server> {
   const lag = (ms: number) => metrics.watchLag.observe(ms / 1_000)
   const watchers = new Watchers({ catalog: replica, clock, bounds, lag })
   const itemWatchers = new ItemWatchers({ items, clock, bounds })
+  const presences = new Presences({
+    engine,
+    items,
+    clock,
+    bounds,
+    notify: hub.notify,
+    ended: () => metrics.presenceEndings.inc(),
+  })
   const waiters = new Waiters({ catalog: replica, clock, bound: bounds.waiters })
   const context: Context = {
     engine,
@@ -146,6 +156,7 @@ export async function server(options: ServerOptions): Promise<Server> {
     watchers,
     itemWatchers,
     waiters,
+    presences,
     answers,
     stage: { warm: false, draining: false },
     visible: visible(replica, clock, bounds.visibleTimeout),
@@ -157,6 +168,7 @@ export async function server(options: ServerOptions): Promise<Server> {
     census,
     watchers,
     itemWatchers,
+    presences,
     waiters: [waiters, face.waiters],
     clock,
   })
@@ -175,6 +187,7 @@ export async function server(options: ServerOptions): Promise<Server> {
     await membership?.[Symbol.asyncDispose]()
     watchers.close()
     itemWatchers.close()
+    presences.close()
     waiters.close()
     await face[Symbol.asyncDispose]()
     census.close()
@@ -206,7 +219,7 @@ export async function server(options: ServerOptions): Promise<Server> {
   const { address, port: bound } = http.address() as AddressInfo
   const url = `http://${urlHost(host, address)}:${bound}`
   face.listens(address, bound)
-  if (shared)
+  if (shared) {
     membership = new Membership({
       engine,
       catalog: replica,
@@ -215,6 +228,8 @@ export async function server(options: ServerOptions): Promise<Server> {
       name: options.name ?? `${hostname()}:${bound}`,
       place: { address: advertised(address), port: bound, version, metadata: face.metadata },
     })
+    presences.share(membership)
+  }
   face.keep(membership, hub.notify)
   checks = checker({ engine, catalog: replica, clock, notify: hub.notify, share: membership, ...checkPolicy })
   if (!isLoopback(host))
@@ -227,6 +242,7 @@ export async function server(options: ServerOptions): Promise<Server> {
     const closed = new Promise((resolve) => http.close(resolve))
     watchers.close()
     itemWatchers.close()
+    presences.close()
     waiters.close()
     face.drain()
     const force = clock.after(bounds.drainTimeout, () => {
@@ -334,7 +350,7 @@ const registry: Routes = (app, { context }, done) => {
     if (stage.warm) return
     for (const replica of [catalog, items]) await warmed(replica, clock, bounds.visibleTimeout)
   })
-  for (const routes of [instances, leases, claims, services, prometheusTargets, watch, itemRoutes])
+  for (const routes of [instances, leases, presence, claims, services, prometheusTargets, watch, itemRoutes])
     app.register(routes, { context })
   done()
 }
