@@ -3,8 +3,11 @@ import { SeamarkError } from '@seamark/core'
 /** Why a token is not believed. */
 export type Reason = 'missing' | 'invalid' | 'expired'
 
-export function unauthenticated(reason: Reason, message: string): SeamarkError {
-  return new SeamarkError('unauthenticated', message, { details: { reason } })
+export function unauthenticated(reason: Reason, message: string, cause?: unknown): SeamarkError {
+  return new SeamarkError('unauthenticated', message, {
+    details: { reason },
+    ...(cause !== undefined && { cause }),
+  })
 }
 
 /** The header `www-authenticate` that goes with an answer (RFC 6750, 3); `undefined` for errors that need none. */
