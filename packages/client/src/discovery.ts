@@ -25,6 +25,7 @@ import {
   type Snapshot,
   type Source,
   serviceId,
+  type Tenure,
   Wakeups,
   watchingCatalog,
 } from '@seamark/core'
@@ -226,6 +227,7 @@ export class Discovery implements AsyncDisposable {
       ttl: positive('ttl', ttl),
       drain: milliseconds('drain', drain),
       closed: (closed) => this.#forget(closed),
+      accompany: (tenure) => this.#accompany(tenure),
     })
     this.#announcements.add(announcement)
     if (this.#options.signals) this.#departure ??= departWithProcess(this)
@@ -323,6 +325,18 @@ export class Discovery implements AsyncDisposable {
       address: address ?? this.advertisedAddress(name, prefer),
     }
     return instance(input)
+  }
+
+  /** What goes along with each lease of an announcement. */
+  #accompany(tenure: Tenure): Disposable {
+    const { engine } = this.#options
+    const company: Disposable[] = []
+    if (engine instanceof HttpEngine) company.push(engine.present(tenure.lease, () => tenure.doubt()))
+    return {
+      [Symbol.dispose]: () => {
+        for (const one of company) one[Symbol.dispose]()
+      },
+    }
   }
 
   #forget(announcement: KeptAnnouncement): void {

@@ -25,6 +25,7 @@ import {
 import { carefulTerms } from './deferred-engine.ts'
 import { encodeOperation, httpItems } from './http-items.ts'
 import { httpWatch } from './http-watch.ts'
+import { Presence } from './presence.ts'
 import { Renewals } from './renewals.ts'
 import { Transport, type TransportOptions } from './transport.ts'
 import { decodeHolder, type EntryJson, segment } from './wire.ts'
@@ -56,6 +57,7 @@ export class HttpEngine implements Engine {
   readonly #transport: Transport
   readonly #clock: Clock
   readonly #host: LeaseHost
+  readonly #presence: Presence
   /** Leases whose `lost` somebody listens to, by token. */
   readonly #listened = new Map<string, RemoteLease>()
   #terms: Terms | undefined
@@ -63,6 +65,7 @@ export class HttpEngine implements Engine {
   constructor(urls: string | readonly string[], options: HttpOptions) {
     this.#transport = new Transport(urls, options)
     this.#clock = options.clock ?? systemClock
+    this.#presence = new Presence(this.#transport, this.#clock)
     // An answer that takes longer leaves no time to ask another server within the TTL.
     const renewals = new Renewals((tokens, ttl) => this.#renew(tokens, Math.max(shortestRenewal, ttl / 4)))
     this.#host = {
@@ -149,6 +152,15 @@ export class HttpEngine implements Engine {
     return revision ?? undefined
   }
 
+  /**
+   * Has the lease end with this process: the server ends it a second after the connection closed that this keeps open, and
+   * does not wait for its TTL. Until disposed of; it keeps no process alive. Servers that cannot do that go by the TTL.
+   * `doubt` is called when the connection broke and is back: the lease may have been ended meanwhile, which a renewal says.
+   */
+  present(lease: Lease, doubt: () => void): Disposable {
+    return this.#presence.add(lease, doubt)
+  }
+
   async deregister(key: InstanceKey): Promise<Revision | undefined> {
     try {
       const { revision } = await this.#transport.request<{ revision: Revision }>({
@@ -228,6 +240,7 @@ export class HttpEngine implements Engine {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#listened.clear()
+    this.#presence.close()
     await this.#transport.close()
   }
 

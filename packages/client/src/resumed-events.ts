@@ -1,4 +1,5 @@
 import { type Clock, isSeamarkError, type Revision, SeamarkError } from '@seamark/core'
+import { alive } from './alive.ts'
 import { ServerSentEvents } from './server-sent-events.ts'
 import type { Stream, Transport } from './transport.ts'
 
@@ -18,8 +19,6 @@ export interface ResumedEventsOptions<B> {
   assembly(): Assembly<B>
 }
 
-/** Milliseconds: three of the server's keep-alive comments. */
-const silence = 45_000
 /** Milliseconds a stream must have lived for its end to be answered with another one at once. */
 const shortLived = 1_000
 
@@ -66,33 +65,17 @@ async function opened(
   signal: AbortSignal,
 ): Promise<Stream | undefined> {
   try {
-    return await transport.stream(path, last === undefined ? {} : { 'last-event-id': last }, signal)
+    return await transport.stream({
+      path,
+      ...(last !== undefined && { headers: { 'last-event-id': last } }),
+      signal,
+    })
   } catch (error) {
     if (signal.aborted || transport.closed) return undefined
     if (isSeamarkError(error, 'engine_unavailable')) throw error
     throw new SeamarkError('engine_unavailable', `${transport.current} does not serve the watch.`, {
       cause: error,
     })
-  }
-}
-
-/** The stream's chunks; ends it when the next one is waited for too long. A reader that takes its time is no silence. */
-async function* alive(stream: Stream, clock: Clock): AsyncGenerator<Uint8Array> {
-  let waitingSince: number | undefined
-  const look = () => {
-    if (waitingSince !== undefined && clock.now() - waitingSince >= silence) stream.close()
-    else timer = clock.after(silence / 9, look)
-  }
-  let timer = clock.after(silence / 9, look)
-  try {
-    waitingSince = clock.now()
-    for await (const chunk of stream.body) {
-      waitingSince = undefined
-      yield chunk
-      waitingSince = clock.now()
-    }
-  } finally {
-    timer.cancel()
   }
 }
 

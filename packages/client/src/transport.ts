@@ -9,7 +9,7 @@ import {
   systemClock,
   type Timer,
 } from '@seamark/core'
-import { Pool } from 'undici'
+import { buildConnector, Pool } from 'undici'
 import { isNotConnected } from './not-connected.ts'
 
 export interface TransportOptions {
@@ -30,6 +30,20 @@ export interface Request {
   readonly timeout?: number
 }
 
+/** A request whose response has no end. */
+export interface StreamRequest {
+  readonly path: string
+  readonly headers?: Record<string, string>
+  /** With one, it is a POST. */
+  readonly body?: unknown
+  /** Ends it, or the wait for it. */
+  readonly signal: AbortSignal
+  /** Nobody waits for it: it keeps no process alive, and which server takes it is no reason to ask that one from now on. */
+  readonly background?: boolean
+  /** Called when requests go to another server again; default: the stream ends. */
+  readonly left?: () => void
+}
+
 /** A response without an end. */
 export interface Stream {
   readonly body: AsyncIterable<Uint8Array>
@@ -45,6 +59,8 @@ interface Server {
   readonly requests: Pool
   /** A watch occupies its connection: were they bounded together, watches would starve requests. */
   readonly streams: Pool
+  /** As those, for streams that nobody waits for. */
+  readonly background: Pool
 }
 
 /** One server that did not do what was asked. */
@@ -72,7 +88,8 @@ export class Transport {
   readonly #clock: Clock
   readonly #notify: Notify
   readonly #timeout: number
-  readonly #open = new Map<AbortController, Server>()
+  /** What to call when requests go to another server again. */
+  readonly #open = new Map<() => void, Server>()
   #current = 0
   #looking: Timer | undefined
   #closed = false
@@ -134,42 +151,54 @@ export class Transport {
   }
 
   /** Opens an endless response. Throws as `request`; once `signal` aborts, its reason. */
-  async stream(path: string, headers: Record<string, string>, signal: AbortSignal): Promise<Stream> {
-    const request: Request = { method: 'GET', path, repeatable: true }
-    return this.#tryServers(request, async (server) => {
-      signal.throwIfAborted()
-      const controller = new AbortController()
-      const abort = () => controller.abort(signal.reason)
-      signal.addEventListener('abort', abort)
-      const close = () => {
-        signal.removeEventListener('abort', abort)
-        this.#open.delete(controller)
-        controller.abort()
-      }
-      const timer = this.#clock.after(this.#timeout, () =>
-        controller.abort(new SeamarkError('timeout', `no answer within ${this.#timeout} ms`)),
-      )
-      try {
-        const response = await server.streams.request({
-          path: server.base + path,
-          method: 'GET',
-          headers: { accept: 'text/event-stream', ...headers },
-          headersTimeout: 0,
-          signal: controller.signal,
-        })
-        if (response.statusCode !== 200) throw refusal(response.statusCode, await response.body.text())
-        // Closing is how every stream ends: an error nobody reads any more is not one.
-        response.body.on('error', () => {})
-        this.#open.set(controller, server)
-        return { body: response.body, server: server.url, close }
-      } catch (error) {
-        close()
+  async stream({ path, headers, body, signal, background = false, left }: StreamRequest): Promise<Stream> {
+    const method = body === undefined ? 'GET' : 'POST'
+    const request: Request = { method, path, repeatable: true }
+    const settles = !background
+    return this.#tryServers(
+      request,
+      async (server) => {
         signal.throwIfAborted()
-        throw error
-      } finally {
-        timer.cancel()
-      }
-    })
+        const controller = new AbortController()
+        const abort = () => controller.abort(signal.reason)
+        const leave = left ?? (() => controller.abort())
+        signal.addEventListener('abort', abort)
+        const close = () => {
+          signal.removeEventListener('abort', abort)
+          this.#open.delete(leave)
+          controller.abort()
+        }
+        const timer = this.#clock.after(this.#timeout, () =>
+          controller.abort(new SeamarkError('timeout', `no answer within ${this.#timeout} ms`)),
+        )
+        try {
+          const response = await server[background ? 'background' : 'streams'].request({
+            path: server.base + path,
+            method,
+            headers: {
+              accept: 'text/event-stream',
+              ...(body !== undefined && { 'content-type': 'application/json' }),
+              ...headers,
+            },
+            body: body === undefined ? null : JSON.stringify(body),
+            headersTimeout: 0,
+            signal: controller.signal,
+          })
+          if (response.statusCode !== 200) throw refusal(response.statusCode, await response.body.text())
+          // Closing is how every stream ends: an error nobody reads any more is not one.
+          response.body.on('error', () => {})
+          this.#open.set(leave, server)
+          return { body: response.body, server: server.url, close }
+        } catch (error) {
+          close()
+          signal.throwIfAborted()
+          throw error
+        } finally {
+          timer.cancel()
+        }
+      },
+      settles,
+    )
   }
 
   async close(): Promise<void> {
@@ -177,11 +206,17 @@ export class Transport {
     this.#closed = true
     this.#looking?.cancel()
     await Promise.all(
-      this.#servers.flatMap(({ requests, streams }) => [requests.destroy(), streams.destroy()]),
+      this.#servers.flatMap(({ requests, streams, background }) =>
+        [requests, streams, background].map((pool) => pool.destroy()),
+      ),
     )
   }
 
-  async #tryServers<T>(request: Request, attempt: (server: Server) => Promise<T>): Promise<T> {
+  async #tryServers<T>(
+    request: Request,
+    attempt: (server: Server) => Promise<T>,
+    settles = true,
+  ): Promise<T> {
     const failures: Failure[] = []
     const first = this.#current
     // One server alone gets a second chance, on a new connection: the kept one may have died unnoticed.
@@ -192,7 +227,7 @@ export class Transport {
       const server = this.#servers[at]!
       try {
         const answer = await attempt(server)
-        if (n > 0) this.#moveTo(at)
+        if (n > 0 && settles) this.#moveTo(at)
         return answer
       } catch (error) {
         if (this.#closed)
@@ -230,7 +265,7 @@ export class Transport {
       const home = this.#servers[0]!
       if (!(await this.#ready(home))) return this.#lookHome()
       this.#moveTo(0)
-      for (const [stream, server] of this.#open) if (server !== home) stream.abort()
+      for (const [leave, server] of [...this.#open]) if (server !== home) leave()
     })
   }
 
@@ -282,7 +317,18 @@ function connected(text: string, timeout: number): Server {
     // Idle connections close after undici's 4 s, or shortly before the time the server announces: never after it.
     requests: new Pool(url.origin, { connect, connections: 16, maxResponseSize: 16 * 1024 * 1024 }),
     streams: new Pool(url.origin, { connect, bodyTimeout: 0 }),
+    background: new Pool(url.origin, { connect: unheld(connect), bodyTimeout: 0 }),
   }
+}
+
+/** Connects sockets that keep no process alive. */
+function unheld(options: buildConnector.BuildOptions): buildConnector.connector {
+  const connect = buildConnector(options)
+  return (target, callback) =>
+    connect(target, (...connected: buildConnector.CallbackArgs) => {
+      connected[1]?.unref()
+      callback(...connected)
+    })
 }
 
 /** What a server said with a status above 2xx. */
