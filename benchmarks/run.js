@@ -17,6 +17,7 @@ const names = [
   'registrations',
   'renewals',
   'find',
+  'interceptor',
   'propagation',
   'blocking',
   'memory',
