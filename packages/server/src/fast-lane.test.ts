@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { createServer, type Server as HttpServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { type AddressInfo, connect, type Socket } from 'node:net'
+import { hostGuard } from '@seamark/core'
 import fc from 'fast-check'
 import { pino } from 'pino'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
@@ -12,7 +13,6 @@ import { type Bounds, defaultBounds } from './bounds.ts'
 import { refuseConnection } from './error-answer.ts'
 import { FastLane } from './fast-lane.ts'
 import { front } from './front.ts'
-import { hostGuard } from './host-guard.ts'
 import { Metrics } from './metrics.ts'
 
 interface Contestant {

@@ -1,9 +1,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
+import type { HostGuard } from '@seamark/core'
 import { isKnown } from './answer.ts'
 import { AnswerBytes } from './answer-bytes.ts'
 import type { Context } from './context.ts'
-import type { HostGuard } from './host-guard.ts'
 import { mostFields, type PlainRequest, readRequest } from './request-reader.ts'
 
 export interface FastLaneOptions {

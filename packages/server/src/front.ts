@@ -1,10 +1,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { SeamarkError } from '@seamark/core'
+import { type HostGuard, hostNotAllowed, SeamarkError } from '@seamark/core'
 import { sendAnswer } from './answer.ts'
 import type { Context } from './context.ts'
 import { badUrl, refuse } from './error-answer.ts'
 import type { FastLane } from './fast-lane.ts'
-import { type HostGuard, hostNotAllowed } from './host-guard.ts'
 
 export interface FrontOptions {
   readonly context: Pick<Context, 'answers' | 'bounds' | 'log' | 'metrics' | 'stage'>

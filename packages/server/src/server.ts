@@ -7,6 +7,8 @@ import {
   type Clock,
   catalog,
   type Engine,
+  hostGuard,
+  isLoopback,
   items as itemReplica,
   SeamarkError,
   systemClock,
@@ -27,7 +29,6 @@ import { docs } from './docs.ts'
 import { errorHeaders, errorJson, refuseConnection, seamarkError } from './error-answer.ts'
 import { FastLane } from './fast-lane.ts'
 import { front } from './front.ts'
-import { hostGuard, isLoopback } from './host-guard.ts'
 import { instances } from './instances.ts'
 import { ItemWatchers } from './item-watchers.ts'
 import { items as itemRoutes } from './items.ts'
