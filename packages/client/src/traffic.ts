@@ -1,4 +1,5 @@
 /** The path from a name to bytes, for those who build on it: `@seamark/client/traffic`. */
+export type { Condition, Connections } from './traffic/condition.ts'
 export { Deadlines } from './traffic/deadlines.ts'
 export { type Errand, Exchange, type ExchangeSetting } from './traffic/exchange.ts'
 export { type NativeHandler, nativeHandler } from './traffic/native-handler.ts'

@@ -1,9 +1,14 @@
-import type { Connections } from './pools.ts'
-
 /** Milliseconds in which what was seen of an instance loses its weight: Finagle's. */
 const decay = 10_000
 /** What one request under way counts for at an instance of which nothing is known yet, in ms. */
 const unknown = 1_000
+
+/** What a carrier keeps for an instance: released when that leaves its service, or goes to another address. */
+export interface Connections {
+  /** To where: `http://10.0.0.7:8080`. */
+  readonly origin: string
+  release(): void
+}
 
 /** How one instance fares, as one caller sees it. Times are of a monotonic clock, in ms. */
 export class Condition {
@@ -20,7 +25,7 @@ export class Condition {
   ejections = 0
   /** Until when it gets nothing: it was ejected, or asked for a rest. */
   outUntil = Number.NEGATIVE_INFINITY
-  /** Held while it is there, and something was sent to it. */
+  /** Its carrier's, once something was sent to it. */
   connections: Connections | undefined = undefined
   #latency = 0
   #observedAt = 0

@@ -1,7 +1,7 @@
 import { type Clock, type Entry, invalidField, type Timer } from '@seamark/core'
 import { type buildConnector, type Dispatcher, Pool } from 'undici'
 import { endpoint } from '../endpoint.ts'
-import type { Condition } from './condition.ts'
+import type { Condition, Connections } from './condition.ts'
 import { dispatchHandler, type NativeHandler } from './native-handler.ts'
 import { readdressed } from './readdressed.ts'
 
@@ -37,7 +37,7 @@ const idle = 60_000
 export class Pools implements Carrier {
   readonly #clock: Clock
   readonly #options: Pool.Options
-  readonly #origins = new Map<string, Connections>()
+  readonly #origins = new Map<string, OriginPool>()
   /** Until they are closed. */
   readonly #closing = new Map<Pool, Promise<void>>()
   #timer: Timer | undefined
@@ -63,31 +63,20 @@ export class Pools implements Carrier {
       return
     }
     const { origin } = endpoint(entry)
-    condition.connections ??= this.hold(origin)
     const fitting = headers === options.headers ? options : readdressed(options, origin, headers)
-    condition.connections.dispatch(fitting, handler)
-  }
-
-  /** The connections to an origin. They are closed when all who hold them have released them, once nothing is under way. */
-  hold(origin: string): Connections {
-    let connections = this.#origins.get(origin)
-    if (connections === undefined) {
-      connections = new Connections(origin, {
-        open: () => this.#open(origin),
-        close: (pool) => this.#close(pool),
-        abandoned: () => this.#origins.delete(origin),
-      })
-      this.#origins.set(origin, connections)
+    let pool = condition.connections as OriginPool | undefined
+    if (pool === undefined) {
+      pool = this.#hold(origin)
+      condition.connections = pool
     }
-    connections.holders++
-    return connections
+    pool.dispatch(fitting, handler)
   }
 
   /** Closes what is idle now, and resolves once all that is under way has come to its end. */
   async close(): Promise<void> {
     this.#timer?.cancel()
     this.#timer = undefined
-    for (const connections of this.#origins.values()) connections.close()
+    for (const pool of this.#origins.values()) pool.close()
     await Promise.all(this.#closing.values())
   }
 
@@ -96,6 +85,20 @@ export class Pools implements Carrier {
     this.failure = error
     void this.close()
     await Promise.all([...this.#closing.keys()].map((pool) => pool.destroy(error)))
+  }
+
+  #hold(origin: string): OriginPool {
+    let pool = this.#origins.get(origin)
+    if (pool === undefined) {
+      pool = new OriginPool(origin, {
+        open: () => this.#open(origin),
+        close: (pool) => this.#close(pool),
+        abandoned: () => this.#origins.delete(origin),
+      })
+      this.#origins.set(origin, pool)
+    }
+    pool.holders++
+    return pool
   }
 
   #open(origin: string): Pool {
@@ -111,26 +114,26 @@ export class Pools implements Carrier {
   #sweep(): void {
     this.#timer = undefined
     let any = false
-    for (const connections of this.#origins.values()) any = connections.sweep() || any
+    for (const pool of this.#origins.values()) any = pool.sweep() || any
     if (any) this.#timer = this.#clock.after(idle, () => this.#sweep())
   }
 }
 
-interface ConnectionsHost {
+interface OriginPoolHost {
   readonly open: () => Pool
   readonly close: (pool: Pool) => void
   readonly abandoned: () => void
 }
 
-/** The connections to one origin. */
-export class Connections {
+/** The connections to one origin. They are closed when all who hold them have released them, once nothing is under way. */
+class OriginPool implements Connections {
   readonly origin: string
-  readonly #host: ConnectionsHost
+  readonly #host: OriginPoolHost
   #pool: Pool | undefined
   #isUsed = false
   holders = 0
 
-  constructor(origin: string, host: ConnectionsHost) {
+  constructor(origin: string, host: OriginPoolHost) {
     this.origin = origin
     this.#host = host
   }
