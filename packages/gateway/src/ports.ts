@@ -137,7 +137,7 @@ export interface Recorder {
 
 /** What is told of a request when it is over. */
 export interface Report {
-  /** What the client got; 0 when it went away before. */
+  /** What the client got, from whoever; 0 when it went away before. */
   readonly status: number
   readonly bytesIn: number
   readonly bytesOut: number
@@ -145,6 +145,10 @@ export interface Report {
   readonly entry: Entry | undefined
   /** How many instances were tried. */
   readonly tries: number
+  /**
+   * Why an instance's answer is not what the client got, whole: what the gateway answered itself, also where a fallback did so instead;
+   * what broke an answer off; an `AbortError` when the client went away.
+   */
   readonly error: Error | undefined
   readonly identity: Identity | undefined
 }

@@ -1,6 +1,6 @@
 import type { Attributes, Span } from '@opentelemetry/api'
-import type { ErrorCode } from '@seamark/core'
 import type { Inquiry, Report, Rule } from '../ports.ts'
+import { type Fault, isFailure } from './fault.ts'
 import { format, type TraceContext } from './trace-context.ts'
 
 /** Makes spans. */
@@ -12,7 +12,7 @@ export interface Tracing {
 export interface SpanOfRequest {
   readonly trace: TraceContext
   routed(rule: Rule): void
-  ended(report: Report, code: ErrorCode | undefined): void
+  ended(report: Report, fault: Fault | undefined): void
 }
 
 /** Methods of RFC 9110 and PATCH; all others are `_OTHER`, as OpenTelemetry's conventions for HTTP want it. */
@@ -54,7 +54,7 @@ export async function openTelemetry(): Promise<Tracing | undefined> {
       })
     }
 
-    ended({ status, tries, entry, bytesIn, bytesOut, error }: Report, code: ErrorCode | undefined): void {
+    ended({ status, tries, entry, bytesIn, bytesOut, error }: Report, fault: Fault | undefined): void {
       const span = this.#span
       if (span.isRecording()) {
         span.setAttributes({
@@ -63,15 +63,14 @@ export async function openTelemetry(): Promise<Tracing | undefined> {
           'seamark.tries': tries,
           ...(entry !== undefined && { 'seamark.instance': entry.instance.id }),
           ...(status !== 0 && { 'http.response.status_code': status }),
-          ...errorType(status, code),
+          ...errorType(status, fault),
         })
-        // What a client did wrong is no error of a server's span.
-        if (status >= 500)
+        if (isError(status, fault))
           span.setStatus({
             code: SpanStatusCode.ERROR,
             ...(error !== undefined && { message: error.message }),
           })
-        if (code === 'internal' && error !== undefined) span.recordException(error)
+        if (fault === 'internal' && error !== undefined) span.recordException(error)
       }
       span.end()
     }
@@ -107,8 +106,13 @@ function attributes({ method, scheme, host, path, client, headers }: Inquiry): A
   }
 }
 
-function errorType(status: number, code: ErrorCode | undefined): Attributes {
-  if (status === 0) return { 'error.type': 'cancelled' }
-  if (status < 500) return {}
-  return { 'error.type': code ?? String(status) }
+function errorType(status: number, fault: Fault | undefined): Attributes {
+  if (fault === 'cancelled') return { 'error.type': fault }
+  return isError(status, fault) ? { 'error.type': fault ?? String(status) } : {}
+}
+
+/** What a client did wrong, or left undone, is no error of a server's span. */
+function isError(status: number, fault: Fault | undefined): boolean {
+  if (fault === 'cancelled') return false
+  return status >= 500 || (fault !== undefined && isFailure(fault))
 }

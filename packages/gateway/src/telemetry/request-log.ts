@@ -1,6 +1,6 @@
-import type { ErrorCode } from '@seamark/core'
 import type { Logger } from 'pino'
 import type { Inquiry, Report, Rule } from '../ports.ts'
+import { type Fault, isFailure } from './fault.ts'
 
 export interface RequestLogOptions {
   /**
@@ -36,9 +36,9 @@ export interface RequestLine {
   readonly tries?: number
   /** Of the verified token. */
   readonly subject?: string
-  /** The code of the gateway's own answer. */
-  readonly error?: ErrorCode
-  /** What it said, where the fault is not the client's. */
+  /** What was wrong: the code of an error, `aborted` (the answer broke off) or `cancelled` (the client went away). */
+  readonly error?: Fault
+  /** More of it, where the fault is not the client's. */
   readonly reason?: string
   /** What nobody foresaw. */
   readonly err?: Error
@@ -53,7 +53,7 @@ export interface Told {
   readonly sampled: boolean
   /** Milliseconds. */
   readonly duration: number
-  readonly code: ErrorCode | undefined
+  readonly fault: Fault | undefined
   readonly report: Report
 }
 
@@ -77,7 +77,7 @@ export class RequestLog {
     this.#logger[level](this.#line(told), messageOf(told))
   }
 
-  #line({ inquiry, rule, traceId, duration, code, report }: Told): RequestLine {
+  #line({ inquiry, rule, traceId, duration, fault, report }: Told): RequestLine {
     const { entry, identity, status } = report
     const path = this.#query ? inquiry.path + inquiry.query : inquiry.path
     return {
@@ -98,24 +98,25 @@ export class RequestLog {
       }),
       ...(entry !== undefined && { instance: entry.instance.id }),
       ...(identity?.subject !== undefined && { subject: identity.subject }),
-      ...(code !== undefined && status !== 0 && { error: code }),
-      ...(status >= 500 && report.error !== undefined && faultOf(code, report.error)),
+      ...(fault !== undefined && { error: fault }),
+      ...(fault !== undefined && report.error !== undefined && explained(fault, report.error)),
     }
   }
 }
 
-function faultOf(code: ErrorCode | undefined, error: Error): Pick<RequestLine, 'reason' | 'err'> {
-  return code === 'internal' ? { err: error } : { reason: error.message }
+function explained(fault: Fault, error: Error): Pick<RequestLine, 'reason' | 'err'> {
+  if (fault === 'internal') return { err: error }
+  return isFailure(fault) ? { reason: error.message } : {}
 }
 
-function levelOf({ code, report: { status } }: Told): 'info' | 'warn' | 'error' {
-  if (status === 0) return 'info'
-  if (code === 'internal') return 'error'
-  return status >= 500 ? 'warn' : 'info'
+function levelOf({ fault, report: { status } }: Told): 'info' | 'warn' | 'error' {
+  if (fault === 'cancelled') return 'info'
+  if (fault === 'internal') return 'error'
+  return status >= 500 || (fault !== undefined && isFailure(fault)) ? 'warn' : 'info'
 }
 
-function messageOf({ code, report: { status } }: Told): string {
-  if (status === 0) return 'the client went away'
-  if (code === undefined) return 'answered'
-  return status >= 500 ? 'failed' : 'refused'
+function messageOf({ fault }: Told): string {
+  if (fault === undefined) return 'answered'
+  if (fault === 'cancelled') return 'the client went away'
+  return isFailure(fault) ? 'failed' : 'refused'
 }

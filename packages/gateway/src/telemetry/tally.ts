@@ -1,10 +1,10 @@
-import type { ErrorCode } from '@seamark/core'
 import type { Report, Rule } from '../ports.ts'
+import { type Fault, isFailure } from './fault.ts'
 
 /** What methods are counted as. */
 export const methods = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'other'] as const
 
-/** What statuses are counted as. The client of a cancelled request went away before it was answered. */
+/** What statuses are counted as. The client of a cancelled request went away before the answer was whole. */
 export const statuses = ['cancelled', '1xx', '2xx', '3xx', '4xx', '5xx'] as const
 
 /** Upper bounds of durations, in seconds. */
@@ -12,16 +12,6 @@ export const bounds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 
 
 const methodIndex = new Map<string, number>(methods.map((method, index) => [method, index]))
 const otherMethod = methods.length - 1
-
-/** The gateway's own answers that say that the service could not be asked; all others say that it would not ask. */
-const failures: ReadonlySet<ErrorCode> = new Set([
-  'attempts_failed',
-  'timeout',
-  'no_match',
-  'service_not_found',
-  'engine_unavailable',
-  'internal',
-])
 
 /** What is counted of the requests of one rule; plain numbers, so that a request costs additions. */
 export class Tally {
@@ -37,8 +27,8 @@ export class Tally {
   retries = 0
   bytesIn = 0
   bytesOut = 0
-  readonly rejected = new Map<ErrorCode, number>()
-  readonly failed = new Map<ErrorCode, number>()
+  readonly rejected = new Map<Fault, number>()
+  readonly failed = new Map<Fault, number>()
 
   constructor(rule: Pick<Rule, 'name' | 'service'>) {
     this.rule = rule.name
@@ -46,10 +36,11 @@ export class Tally {
     this.service = rule.service.service
   }
 
-  count(method: string, duration: number, code: ErrorCode | undefined, report: Report): void {
+  count(method: string, duration: number, fault: Fault | undefined, report: Report): void {
     const { status, tries } = report
+    const column = fault === 'cancelled' ? 0 : Math.floor(status / 100)
     const row = methodIndex.get(method) ?? otherMethod
-    this.answers[row * statuses.length + Math.floor(status / 100)]!++
+    this.answers[row * statuses.length + column]!++
     // A connection that was upgraded lasts as long as its ends want: that is no time that somebody waited.
     if (status !== 101) {
       this.durations[bucket(duration)]!++
@@ -58,9 +49,9 @@ export class Tally {
     if (tries > 1) this.retries += tries - 1
     this.bytesIn += report.bytesIn
     this.bytesOut += report.bytesOut
-    if (code === undefined || status === 0) return
-    const reasons = failures.has(code) ? this.failed : this.rejected
-    reasons.set(code, (reasons.get(code) ?? 0) + 1)
+    if (fault === undefined || fault === 'cancelled') return
+    const reasons = isFailure(fault) ? this.failed : this.rejected
+    reasons.set(fault, (reasons.get(fault) ?? 0) + 1)
   }
 }
 

@@ -129,6 +129,9 @@ describe('the request log', () => {
     seen.pass(tickets, {}, refusal(new SeamarkError('attempts_failed', 'All 3 failed.')))
     seen.pass(tickets, {}, { status: 500, error: bug })
     seen.pass(tickets, {}, { status: 0, error: new Error('aborted') })
+    seen.pass(tickets, {}, { status: 200, error: new DOMException('The client went away.', 'AbortError') })
+    seen.pass(tickets, {}, { status: 200, error: new Error('other side closed') })
+    seen.pass(tickets, {}, { status: 200, error: new SeamarkError('unavailable', 'Nobody is there.') })
     seen.pass(undefined, {}, refusal(new SeamarkError('route_not_found', 'Nothing there.')))
     const told = seen.lines.map(({ level, msg, status, error, reason }) => [
       level,
@@ -143,11 +146,14 @@ describe('the request log', () => {
       [30, 'refused', 429, 'too_many', undefined],
       [40, 'failed', 502, 'attempts_failed', 'All 3 failed.'],
       [50, 'failed', 500, 'internal', undefined],
-      [30, 'the client went away', 0, undefined, undefined],
+      [30, 'the client went away', 0, 'cancelled', undefined],
+      [30, 'the client went away', 200, 'cancelled', undefined],
+      [40, 'failed', 200, 'aborted', 'other side closed'],
+      [40, 'failed', 200, 'unavailable', 'Nobody is there.'],
       [30, 'refused', 404, 'route_not_found', undefined],
     ])
     expect(seen.lines[4]).toMatchObject({ err: { type: 'TypeError', message: 'x is not a function' } })
-    expect(seen.lines[6]).not.toHaveProperty('rule')
+    expect(seen.lines.at(-1)).not.toHaveProperty('rule')
   })
 
   it('cuts paths that are long', async () => {
@@ -193,13 +199,14 @@ describe('the metrics', () => {
     seen.pass(tickets, {}, { status: 204 })
     seen.pass(tickets, { method: 'POST' }, { status: 302 })
     seen.pass(tickets, {}, { status: 0 })
+    seen.pass(tickets, {}, { status: 200, error: new DOMException('The client went away.', 'AbortError') })
     seen.pass(undefined, {}, refusal(new SeamarkError('route_not_found', 'Nothing there.')))
     for (const method of ['PROPFIND', 'M-SEARCH', 'get', '__proto__']) seen.pass(tickets, { method })
     expect(await seen.metrics('requests_total')).toEqual({
       'requests_total{rule="none",namespace="",service="",method="GET",status="4xx"}': 1,
       [`requests_total{${labels},method="GET",status="2xx"}`]: 2,
       [`requests_total{${labels},method="POST",status="3xx"}`]: 1,
-      [`requests_total{${labels},method="GET",status="cancelled"}`]: 1,
+      [`requests_total{${labels},method="GET",status="cancelled"}`]: 2,
       [`requests_total{${labels},method="other",status="2xx"}`]: 4,
     })
   })
@@ -211,11 +218,13 @@ describe('the metrics', () => {
     seen.pass(tickets, {}, refusal(new SeamarkError('attempts_failed', 'All failed.')))
     seen.pass(tickets, {}, refusal(new SeamarkError('timeout', 'Nobody answered.')))
     seen.pass(tickets, {}, { status: 503 })
+    seen.pass(tickets, {}, { status: 200, error: new Error('other side closed') })
     seen.pass(tickets, {}, { status: 0, error: new SeamarkError('timeout', 'Nobody answered.') })
     expect(await seen.metrics('rejected', 'upstream_failures')).toEqual({
       [`rejected_total{${labels},reason="too_many"}`]: 2,
       [`upstream_failures_total{${labels},reason="attempts_failed"}`]: 1,
       [`upstream_failures_total{${labels},reason="timeout"}`]: 1,
+      [`upstream_failures_total{${labels},reason="aborted"}`]: 1,
     })
   })
 

@@ -1,6 +1,7 @@
-import { type Clock, type ErrorCode, isSeamarkError } from '@seamark/core'
+import type { Clock } from '@seamark/core'
 import type { Logger } from 'pino'
 import type { Inquiry, Passage, Report, Routes, Rule, Telemetry } from '../ports.ts'
+import { faultOf } from './fault.ts'
 import { Metrics } from './metrics.ts'
 import { openTelemetry, type SpanOfRequest, type Tracing } from './open-telemetry.ts'
 import { RequestLog, type RequestLogOptions } from './request-log.ts'
@@ -89,23 +90,18 @@ class MeasuredPassage implements Passage {
 
   ended(report: Report): void {
     const duration = this.#instruments.clock.now() - this.#began
-    const code = codeOf(report.error)
+    const fault = faultOf(report)
     if (this.#rule !== undefined) this.#tally.inFlight--
-    this.#tally.count(this.#inquiry.method, duration / 1_000, code, report)
-    this.#span?.ended(report, code)
+    this.#tally.count(this.#inquiry.method, duration / 1_000, fault, report)
+    this.#span?.ended(report, fault)
     this.#instruments.log?.tell({
       inquiry: this.#inquiry,
       rule: this.#rule,
       traceId: this.#trace.traceId,
       sampled: this.#sampled,
       duration,
-      code,
+      fault,
       report,
     })
   }
-}
-
-function codeOf(error: Error | undefined): ErrorCode | undefined {
-  if (error === undefined) return undefined
-  return isSeamarkError(error) ? error.code : 'internal'
 }
