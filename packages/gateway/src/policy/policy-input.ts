@@ -101,7 +101,7 @@ const fallback: Check<FallbackPolicy> = (field, value) => {
 }
 
 /** Not by health: who is unhealthy is nobody's canary. */
-const selection = record<Omit<Selection, 'health'>>('a choice of instances', {
+export const selection = record<Omit<Selection, 'health'>>('a choice of instances', {
   version: (field, value) => {
     try {
       versionRange(value as string)
