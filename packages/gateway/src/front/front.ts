@@ -1,0 +1,282 @@
+import { once } from 'node:events'
+import { createServer, type IncomingMessage, type Server } from 'node:http'
+import { createSecureServer, type Http2SecureServer, type ServerHttp2Session } from 'node:http2'
+import type { AddressInfo, Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
+import type { TLSSocket } from 'node:tls'
+import { Deadlines } from '@seamark/client/traffic'
+import { type Clock, type Notify, SeamarkError } from '@seamark/core'
+import { items } from '../proxy/fields.ts'
+import type { Proxy } from '../proxy/proxy.ts'
+import { refusal, refuse } from '../proxy/refusal.ts'
+import type { GatewayBounds } from './bounds.ts'
+import { Certificate, type CertificateFiles, type Pair } from './certificate.ts'
+import { Lane, type LaneHost } from './lane.ts'
+import { NodeReply, type Request, type Response } from './node-reply.ts'
+import { said } from './node-request.ts'
+import { refuseConnection } from './refused-connection.ts'
+import { SocketReply } from './socket-reply.ts'
+import type { Trust } from './trust.ts'
+import { Tunnel } from './tunnel.ts'
+
+/** What requests meet in front of the proxy. */
+export interface FrontHost {
+  readonly bounds: GatewayBounds
+  readonly proxy: Proxy
+  readonly trust: Trust
+  /** A connection is gone, or has nothing to do with lanes any more. */
+  left(lane: Lane): void
+}
+
+export interface FrontOptions {
+  readonly host: string
+  readonly port: number
+  readonly tls: CertificateFiles | undefined
+  readonly clock: Clock
+  readonly notify: Notify
+  readonly bounds: GatewayBounds
+  readonly proxy: Proxy
+  readonly trust: Trust
+}
+
+type AnyServer = Server | Http2SecureServer
+
+/** Listens for clients: HTTP/1.1, and with TLS HTTP/2 too. */
+export class Front implements LaneHost {
+  readonly bounds: GatewayBounds
+  readonly proxy: Proxy
+  readonly trust: Trust
+  readonly idle: Deadlines
+  readonly fresh: Deadlines
+  readonly #clock: Clock
+  readonly #isSecure: boolean
+  readonly #server: AnyServer
+  /** What `node:http`, or `node:http2`, does with a connection. */
+  readonly #take: (socket: Socket) => void
+  readonly #connections = new Set<Duplex>()
+  readonly #lanes = new Set<Lane>()
+  readonly #sessions = new Set<ServerHttp2Session>()
+  readonly #requests = new WeakMap<Duplex, number>()
+  #certificate: Certificate | undefined
+  #date = ''
+  #datedAt = 0
+  isDraining = false
+
+  private constructor(options: FrontOptions, pair: Pair | undefined) {
+    const { bounds, proxy, trust, clock } = options
+    this.bounds = bounds
+    this.proxy = proxy
+    this.trust = trust
+    this.#clock = clock
+    this.idle = new Deadlines(clock, bounds.keepAliveTimeout)
+    this.fresh = new Deadlines(clock, bounds.headersTimeout)
+    this.#isSecure = pair !== undefined
+    this.#server = pair === undefined ? plainServer(bounds) : secureServer(bounds, pair)
+    const server = this.#server as Server
+    server.maxConnections = bounds.connections
+    this.#take = this.#takeOver(server)
+    server.on('connection', (socket: Socket) => this.#keep(socket))
+    server.on('request', (request, response) => this.#request(request, response, false))
+    server.on('checkContinue', (request, response) => this.#request(request, response, true))
+    server.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head))
+    server.on('connect', (_, socket) => refuseConnection(noTunnels(), socket))
+    server.on('clientError', refuseConnection)
+    // One who is not understood is no matter to others.
+    server.on('tlsClientError', () => {})
+    server.on('session', (session: ServerHttp2Session) => this.#session(session))
+  }
+
+  /** Throws `configuration` when it cannot listen there, or the certificate cannot be used. */
+  static async listen(options: FrontOptions): Promise<Front> {
+    const { tls, host, port, clock, notify } = options
+    const certificate = tls === undefined ? undefined : await Certificate.open({ files: tls, clock, notify })
+    const front = new Front(options, certificate?.pair)
+    front.#certificate = certificate
+    certificate?.follow((pair) => (front.#server as Http2SecureServer).setSecureContext(pair))
+    try {
+      front.#server.listen({ host, port })
+      await once(front.#server, 'listening')
+    } catch (cause) {
+      certificate?.[Symbol.dispose]()
+      const { code, message } = cause as NodeJS.ErrnoException
+      const why = code === 'EADDRINUSE' ? 'another process listens there' : message
+      throw new SeamarkError('configuration', `The gateway cannot listen on ${host}:${port}: ${why}.`, {
+        field: 'port',
+        cause,
+      })
+    }
+    front.#server.on('error', (error: Error) =>
+      notify({
+        level: 'error',
+        event: 'connection_not_accepted',
+        message: 'A connection could not be accepted.',
+        details: { error },
+      }),
+    )
+    return front
+  }
+
+  get address(): AddressInfo {
+    return this.#server.address() as AddressInfo
+  }
+
+  /** Takes no more connections, closes what is idle, and waits for the rest for at most `bounds.drainTimeout`. */
+  async close(): Promise<void> {
+    this.isDraining = true
+    this.#certificate?.[Symbol.dispose]()
+    const closed = new Promise((resolve) => this.#server.close(resolve))
+    for (const lane of this.#lanes) lane.drain()
+    for (const session of this.#sessions) session.close()
+    const force = this.#clock.after(this.bounds.drainTimeout, () => {
+      for (const socket of this.#connections) socket.destroy()
+    })
+    await closed
+    force.cancel()
+    this.idle.close()
+    this.fresh.close()
+  }
+
+  // What lanes ask of it.
+
+  handOver(socket: Socket): void {
+    this.#take(socket)
+  }
+
+  left(lane: Lane): void {
+    this.#lanes.delete(lane)
+  }
+
+  date(): string {
+    const now = this.#clock.date()
+    if (Math.abs(now - this.#datedAt) >= 1_000) {
+      this.#datedAt = now - (now % 1_000)
+      this.#date = new Date(now).toUTCString()
+    }
+    return this.#date
+  }
+
+  /** Lets connections of HTTP/1.1 begin on a lane, and answers what takes them from there. */
+  #takeOver(server: AnyServer): (socket: Socket) => void {
+    const event = this.#isSecure ? 'secureConnection' : 'connection'
+    const listeners = server.listeners(event) as ((socket: Socket) => void)[]
+    server.removeAllListeners(event)
+    const take = (socket: Socket) => {
+      for (const listener of listeners) listener.call(server, socket)
+    }
+    server.on(event, (socket: TLSSocket) => {
+      if (socket.alpnProtocol === 'h2') take(socket)
+      else this.#lanes.add(new Lane(this, socket, this.#isSecure))
+    })
+    return take
+  }
+
+  #keep(socket: Duplex): void {
+    this.#connections.add(socket)
+    socket.once('close', () => this.#connections.delete(socket))
+  }
+
+  #session(session: ServerHttp2Session): void {
+    let open = 0
+    let requests = 0
+    this.#sessions.add(session)
+    session.once('close', () => this.#sessions.delete(session))
+    session.on('stream', (stream) => {
+      open++
+      if (++requests >= this.bounds.requestsPerConnection || this.isDraining) session.close()
+      stream.once('close', () => open--)
+    })
+    session.setTimeout(this.bounds.keepAliveTimeout, () => {
+      if (open === 0) session.close()
+    })
+    session.on('error', () => {})
+  }
+
+  #request(request: Request, response: Response, isExpected: boolean): void {
+    const { socket } = request
+    const requests = (this.#requests.get(socket) ?? 0) + 1
+    this.#requests.set(socket, requests)
+    const isLast = () => this.isDraining || requests >= this.bounds.requestsPerConnection
+    let isRefused = false
+    const reply = new NodeReply(request, response, isExpected, () => isRefused || isLast())
+    try {
+      const call = said(request, this.bounds)
+      this.proxy.take(this.trust.call(call, this.trust.caller(socket.remoteAddress, this.#isSecure)), reply)
+    } catch (error) {
+      isRefused = true
+      refuse(reply, refusal(error))
+    }
+  }
+
+  #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    const reply = new SocketReply(socket, {
+      replied: () => void socket.end(),
+      date: () => this.date(),
+      switched: (other, text) => {
+        socket.off('close', gone)
+        socket.write(text, 'latin1')
+        if (head.length > 0) socket.unshift(head)
+        new Tunnel(this.#clock, this.bounds.upgradeTimeout, socket, other)
+      },
+    })
+    const gone = () => reply.gone()
+    socket.on('error', () => {})
+    socket.on('drain', () => reply.drained())
+    socket.once('close', gone)
+    reply.expect(request.method ?? 'GET', true)
+    try {
+      const call = said(request, this.bounds)
+      if (call.body !== null)
+        throw new SeamarkError('invalid_request', 'One that asks for another protocol can have no body.', {
+          field: 'upgrade',
+        })
+      // Others are not spoken: it is answered as if it had not asked.
+      const isWebSocket = items(request.headers.upgrade ?? '').join() === 'websocket' && call.method === 'GET'
+      const upgrade = isWebSocket ? 'websocket' : undefined
+      const caller = this.trust.caller((socket as Socket).remoteAddress, this.#isSecure)
+      this.proxy.take(this.trust.call({ ...call, upgrade }, caller), reply)
+    } catch (error) {
+      refuse(reply, refusal(error))
+    }
+  }
+}
+
+function plainServer(bounds: GatewayBounds): Server {
+  const { headerBytes, headersTimeout, keepAliveTimeout } = bounds
+  return createServer({
+    maxHeaderSize: headerBytes,
+    headersTimeout,
+    keepAliveTimeout,
+    // A body may take as long as it moves.
+    requestTimeout: 0,
+    connectionsCheckingInterval: Math.min(headersTimeout, 5_000),
+    requireHostHeader: false,
+    noDelay: true,
+  })
+}
+
+function secureServer(bounds: GatewayBounds, { cert, key }: Pair): Http2SecureServer {
+  const { headerBytes, headersTimeout, keepAliveTimeout, streams } = bounds
+  const server = createSecureServer({
+    allowHTTP1: true,
+    cert,
+    key,
+    // RFC 9325, 3.1.1.
+    minVersion: 'TLSv1.2',
+    settings: { maxConcurrentStreams: streams, maxHeaderListSize: headerBytes, enablePush: false },
+    maxSessionInvalidFrames: 100,
+    maxSessionRejectedStreams: 100,
+    unknownProtocolTimeout: headersTimeout,
+  })
+  return Object.assign(server, {
+    maxHeaderSize: headerBytes,
+    headersTimeout,
+    keepAliveTimeout,
+    requestTimeout: 0,
+    connectionsCheckingInterval: Math.min(headersTimeout, 5_000),
+    requireHostHeader: false,
+  })
+}
+
+function noTunnels(): SeamarkError {
+  return new SeamarkError('invalid_request', 'The gateway makes no tunnels.', { field: 'method' })
+}

@@ -1,0 +1,148 @@
+import type { Socket } from 'node:net'
+import type { Deadlines } from '@seamark/client/traffic'
+import type { Caller } from './call.ts'
+import type { FrontHost } from './front.ts'
+import { readRequest } from './request-reader.ts'
+import { SocketReply } from './socket-reply.ts'
+
+type Place = ReturnType<Deadlines['add']>
+
+export interface LaneHost extends FrontHost {
+  /** Lets `node:http` have the connection, for good. */
+  handOver(socket: Socket): void
+  /** Those that idle, and those from which nothing came yet. */
+  readonly idle: Deadlines
+  readonly fresh: Deadlines
+  readonly isDraining: boolean
+  date(): string
+}
+
+/**
+ * One connection, for as long as all that comes on it are plain requests: those are read, sent on and answered without a parser and
+ * its streams. With the first that is anything else, `node:http` gets the connection, and what came.
+ */
+export class Lane {
+  readonly #host: LaneHost
+  readonly #socket: Socket
+  readonly #caller: Caller
+  readonly #reply: SocketReply
+  /** What came before the last request was answered. */
+  #waiting: Buffer | undefined
+  #place: Place | undefined
+  #placeIn: Deadlines
+  #requests = 0
+  /** The client sends no more. */
+  #isEnded = false
+
+  constructor(host: LaneHost, socket: Socket, isSecure: boolean) {
+    this.#host = host
+    this.#socket = socket
+    this.#caller = host.trust.caller(socket.remoteAddress, isSecure)
+    this.#reply = new SocketReply(socket, this)
+    this.#placeIn = host.fresh
+    this.#place = host.fresh.add(this)
+    socket.on('data', this.#arrived)
+    socket.on('end', this.#ended)
+    socket.on('drain', this.#drained)
+    socket.on('error', this.#failed)
+    socket.on('close', this.#closed)
+  }
+
+  /** Closes it, as soon as it has nothing to answer. */
+  drain(): void {
+    if (!this.#reply.isUnderway) this.#socket.destroy()
+  }
+
+  /** It idled for too long. */
+  expired(): void {
+    this.#place = undefined
+    this.#socket.destroy()
+  }
+
+  // What its replies tell.
+
+  date(): string {
+    return this.#host.date()
+  }
+
+  replied(mayGoOn: boolean): void {
+    if (!mayGoOn || this.#isEnded || this.#host.isDraining) {
+      this.#socket.end()
+      return
+    }
+    this.#placeIn = this.#host.idle
+    this.#place = this.#placeIn.add(this)
+    const waiting = this.#waiting
+    if (waiting === undefined) return
+    this.#waiting = undefined
+    // Not deeper and deeper into the stack, for a client that sends many at once.
+    process.nextTick(() => {
+      if (this.#socket.destroyed) return
+      this.#arrived(waiting)
+      if (!this.#reply.isUnderway && this.#socket.isPaused()) this.#socket.resume()
+    })
+  }
+
+  switched(): void {
+    // Upgrades are never plain.
+    this.#socket.destroy()
+  }
+
+  readonly #arrived = (chunk: Buffer): void => {
+    const { bounds, trust, proxy } = this.#host
+    if (this.#reply.isUnderway || this.#waiting !== undefined) {
+      this.#waiting = this.#waiting === undefined ? chunk : Buffer.concat([this.#waiting, chunk])
+      this.#socket.pause()
+      return
+    }
+    const request = readRequest(chunk, bounds.urlBytes)
+    if (request === undefined) {
+      this.#leave(chunk)
+      return
+    }
+    this.#settle()
+    const { said, end } = request
+    if (end < chunk.length) {
+      this.#waiting = chunk.subarray(end)
+      this.#socket.pause()
+    } else if (this.#socket.isPaused()) this.#socket.resume()
+    this.#requests++
+    this.#reply.expect(said.method, this.#host.isDraining || this.#requests >= bounds.requestsPerConnection)
+    proxy.take(trust.call(said, this.#caller), this.#reply)
+  }
+
+  readonly #ended = (): void => {
+    this.#isEnded = true
+    if (!this.#reply.isUnderway && this.#waiting === undefined) this.#socket.end()
+  }
+
+  readonly #drained = (): void => this.#reply.drained()
+
+  // `close` follows.
+  readonly #failed = (): void => {}
+
+  readonly #closed = (): void => {
+    this.#settle()
+    this.#host.left(this)
+    this.#reply.gone()
+  }
+
+  #settle(): void {
+    if (this.#place !== undefined) this.#placeIn.remove(this.#place)
+    this.#place = undefined
+  }
+
+  #leave(chunk: Buffer): void {
+    const socket = this.#socket
+    this.#settle()
+    this.#host.left(this)
+    socket.off('data', this.#arrived)
+    socket.off('end', this.#ended)
+    socket.off('drain', this.#drained)
+    socket.off('error', this.#failed)
+    socket.off('close', this.#closed)
+    socket.pause()
+    socket.unshift(chunk)
+    this.#host.handOver(socket)
+  }
+}

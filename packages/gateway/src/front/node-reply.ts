@@ -1,0 +1,108 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { constants, type Http2ServerRequest, type Http2ServerResponse } from 'node:http2'
+import type { Duplex } from 'node:stream'
+import type { Fields } from '../proxy/fields.ts'
+import type { Replier, Reply } from './reply.ts'
+
+export type Request = IncomingMessage | Http2ServerRequest
+export type Response = ServerResponse | Http2ServerResponse
+
+/** Answers through `node:http` or `node:http2`. */
+export class NodeReply implements Reply {
+  readonly #response: Response
+  readonly #isCurrent: boolean
+  readonly #isLast: () => boolean
+  #isExpected: boolean
+  #isBodyless = false
+  #isOver = false
+  status = 0
+  replier: Replier | undefined = undefined
+
+  /** `isLast`: whether the connection is to end with this answer. */
+  constructor(request: Request, response: Response, isExpected: boolean, isLast: () => boolean) {
+    this.#response = response
+    this.#isCurrent = request.httpVersionMajor === 2
+    this.#isExpected = isExpected
+    this.#isLast = isLast
+    this.#isBodyless = request.method === 'HEAD'
+    response.on('drain', () => this.replier?.drained())
+    response.once('close', () => {
+      const replier = this.replier
+      this.replier = undefined
+      if (!this.#isOver) replier?.gone()
+    })
+    // It is told by `close` as well.
+    response.on('error', () => {})
+  }
+
+  opened(): void {
+    if (this.#isExpected) this.#response.writeContinue()
+    this.#isExpected = false
+  }
+
+  inform(status: number, fields: Fields): void {
+    if (status !== 103) return
+    const links: string[] = []
+    const hints: Record<string, string | string[]> = {}
+    for (let at = 0; at < fields.length; at += 2) {
+      const name = fields[at]!.toLowerCase()
+      if (name === 'link') links.push(fields[at + 1]!)
+      else hints[name] = fields[at + 1]!
+    }
+    if (links.length > 0) this.#response.writeEarlyHints({ ...hints, link: links })
+  }
+
+  start(status: number, statusText: string, fields: Fields): void {
+    this.status = status
+    this.#isBodyless ||= status === 204 || status === 304
+    const response = this.#response
+    if (this.#isCurrent) {
+      for (let at = 0; at < fields.length; at += 2)
+        (response as Http2ServerResponse).appendHeader(fields[at]!, fields[at + 1]!)
+      ;(response as Http2ServerResponse).writeHead(status)
+      return
+    }
+    const all = this.#isLast() ? [...fields, 'connection', 'close'] : fields
+    const plain = response as ServerResponse
+    // Without the status of the client's own making: what stands there is text for people.
+    if (statusText === '') plain.writeHead(status, all)
+    else plain.writeHead(status, statusText, all)
+    process.nextTick(flush, plain)
+  }
+
+  write(chunk: Buffer): boolean {
+    if (this.#isBodyless) return true
+    return (this.#response as ServerResponse).write(chunk)
+  }
+
+  end(trailers: Fields): void {
+    this.#isOver = true
+    this.replier = undefined
+    const response = this.#response
+    if (trailers.length > 0) {
+      const pairs: [string, string][] = []
+      for (let at = 0; at < trailers.length; at += 2) pairs.push([trailers[at]!, trailers[at + 1]!])
+      response.addTrailers(Object.fromEntries(pairs))
+    }
+    response.end()
+  }
+
+  abort(): void {
+    this.#isOver = true
+    this.replier = undefined
+    if (this.#isCurrent)
+      (this.#response as Http2ServerResponse).stream.close(constants.NGHTTP2_INTERNAL_ERROR)
+    else this.#response.destroy()
+  }
+
+  switch(_: Fields, other: Duplex): void {
+    // Upgrades come to sockets.
+    other.destroy()
+    this.abort()
+  }
+}
+
+/** An answer whose body is not there yet does not wait for it. */
+function flush(response: ServerResponse): void {
+  if (!response.destroyed) response.flushHeaders()
+}

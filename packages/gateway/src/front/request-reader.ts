@@ -1,0 +1,96 @@
+import { requestPath } from '../routes/request-path.ts'
+import type { Said } from './call.ts'
+import { authority } from './target.ts'
+
+/** A request that means the same to everybody who reads HTTP/1.1. */
+export interface PlainRequest {
+  readonly said: Said
+  /** Where the next request begins. */
+  readonly end: number
+}
+
+const requestLine = /(GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS) (\/[!-~]*) HTTP\/1\.1\r\n/y
+/** RFC 9110, 5.6.2 and 5.5, in ASCII, without whitespace before the colon or at the end, and on one line. */
+const lines = /(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:[ \t]*(?:[!-~](?:[\t -~]*[!-~])?)?\r\n)*\r\n/y
+const decimal = /^(?:0|[1-9]\d{0,8})$/
+
+/** Fields that change what a message is, or where it ends: with one of these a request is not plain. */
+const unusual = new Set([
+  'expect',
+  'http2-settings',
+  'proxy-authorization',
+  'proxy-connection',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+])
+/** Fields of one request; more are for a parser, which may count them as more bytes than they have. */
+const mostFields = 64
+
+/**
+ * Reads the request that begins a chunk of bytes. `undefined` if it is not complete, or in any way not as every client writes it:
+ * then it is for a parser to say what it is. What is read here leaves no room for another reading: two parsers that disagree on
+ * where a request ends let one be smuggled behind the other.
+ */
+export function readRequest(chunk: Buffer, urlBytes: number): PlainRequest | undefined {
+  const end = chunk.indexOf('\r\n\r\n', 0, 'latin1')
+  if (end < 0) return undefined
+  const text = chunk.toString('latin1', 0, end + 4)
+  requestLine.lastIndex = 0
+  const line = requestLine.exec(text)
+  if (line === null) return undefined
+  const method = line[1]!
+  const target = line[2]!
+  if (target.length > urlBytes) return undefined
+  lines.lastIndex = requestLine.lastIndex
+  if (!lines.test(text) || lines.lastIndex !== text.length) return undefined
+  const fields: string[] = []
+  let host: string | undefined
+  let length: string | undefined
+  for (let at = requestLine.lastIndex; at < end + 2; ) {
+    if (fields.length === mostFields * 2) return undefined
+    const colon = text.indexOf(':', at)
+    const stop = text.indexOf('\r\n', colon)
+    let from = colon + 1
+    while (from < stop && (text.charCodeAt(from) === 32 || text.charCodeAt(from) === 9)) from++
+    const name = text.slice(at, colon).toLowerCase()
+    const value = text.slice(from, stop)
+    at = stop + 2
+    if (name === 'host') {
+      if (host !== undefined) return undefined
+      host = value
+    } else if (name === 'content-length') {
+      if (length !== undefined || !decimal.test(value)) return undefined
+      length = value
+    } else if (name === 'connection') {
+      if (value.toLowerCase() !== 'keep-alive') return undefined
+      continue
+    } else if (unusual.has(name)) return undefined
+    fields.push(name, value)
+  }
+  const path = requestPath(target)
+  const named = host === undefined ? undefined : authority(host)
+  if (path === undefined || named === undefined) return undefined
+  // A length that few servers look for.
+  if (length !== undefined && (method === 'GET' || method === 'HEAD')) return undefined
+  const bytes = length === undefined ? undefined : Number(length)
+  const begin = end + 4
+  const next = begin + (bytes ?? 0)
+  if (next > chunk.length) return undefined
+  const body = bytes === undefined || bytes === 0 ? null : chunk.subarray(begin, next)
+  return {
+    said: {
+      method,
+      path: path.path,
+      query: path.query,
+      authority: named.authority,
+      host: named.host,
+      fields,
+      body,
+      length: bytes,
+      upgrade: undefined,
+    },
+    end: next,
+  }
+}

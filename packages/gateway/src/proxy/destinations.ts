@@ -1,0 +1,163 @@
+import {
+  type Carrier,
+  Deadlines,
+  type Errand,
+  type ExchangeSetting,
+  Traffic,
+  type TrafficSetting,
+  trafficSetting,
+} from '@seamark/client/traffic'
+import {
+  type Catalog,
+  type Clock,
+  displayName,
+  SeamarkError,
+  type ServiceKey,
+  serviceId,
+} from '@seamark/core'
+import type { GatewayBounds } from '../front/bounds.ts'
+import type { Guard, Part, Routes, Rule } from '../ports.ts'
+
+/** Where the requests of one rule go, and how. */
+export interface Destination {
+  readonly guard: Guard
+  readonly setting: ExchangeSetting
+  /** The same object for the same part of the rule's instances. */
+  errand(part: Part): Errand
+}
+
+export interface DestinationsHost {
+  readonly clock: Clock
+  readonly catalog: Catalog
+  readonly carrier: Carrier
+  readonly routes: Routes
+  readonly guards: (rule: Rule) => Guard
+  readonly bounds: Pick<GatewayBounds, 'answerTimeout' | 'tryTimeout' | 'retries'>
+}
+
+/** What is learned of the instances of one rule. It outlives changes of the rule. */
+class Experience {
+  /** As it is now. */
+  rule: Rule
+  readonly #errands = new WeakMap<Part, Errand>()
+  readonly #host: DestinationsHost
+  readonly #traffic: TrafficSetting
+
+  constructor(rule: Rule, host: DestinationsHost, traffic: TrafficSetting) {
+    this.rule = rule
+    this.#host = host
+    this.#traffic = traffic
+  }
+
+  errand(part: Part): Errand {
+    let errand = this.#errands.get(part)
+    if (errand === undefined) {
+      const { clock, routes } = this.#host
+      const snapshot = () => part.of(routes.snapshot(this.rule))
+      const traffic = new Traffic({ clock, random: Math.random, caller, snapshot }, this.#traffic)
+      errand = errandOf(traffic, this.rule.service)
+      this.#errands.set(part, errand)
+    }
+    return errand
+  }
+}
+
+/** What the gateway is called among those that share a service out. */
+const caller = 'gateway'
+
+/** Where the requests of each rule go. */
+export class Destinations {
+  readonly #host: DestinationsHost
+  readonly #traffic = trafficSetting()
+  readonly #byRule = new WeakMap<Rule, Destination>()
+  readonly #experiences = new Map<string, Experience>()
+  readonly #services = new Map<string, Destination>()
+  readonly #timeouts = new Map<number, Deadlines>()
+  readonly #subscription: Disposable
+
+  constructor(host: DestinationsHost) {
+    this.#host = host
+    this.#subscription = host.routes.subscribe(({ rules }) => {
+      const names = new Set(rules.map(nameOf))
+      for (const name of this.#experiences.keys()) if (!names.has(name)) this.#experiences.delete(name)
+    })
+  }
+
+  of(rule: Rule): Destination {
+    let destination = this.#byRule.get(rule)
+    if (destination === undefined) {
+      destination = this.#newDestination(rule)
+      this.#byRule.set(rule, destination)
+    }
+    return destination
+  }
+
+  /** Another service in place of a rule's own, which goes by the rule's route. */
+  service(key: ServiceKey, rule: Rule): Destination {
+    const name = `${rule.name} ${serviceId(key)}`
+    let destination = this.#services.get(name)
+    if (destination === undefined) {
+      const { clock, catalog } = this.#host
+      const snapshot = () => catalog.snapshot(key)
+      const traffic = new Traffic({ clock, random: Math.random, caller, snapshot }, this.#traffic)
+      const errand = errandOf(traffic, key)
+      const { guard, setting } = this.of(rule)
+      destination = { guard, setting, errand: () => errand }
+      this.#services.set(name, destination)
+    }
+    return destination
+  }
+
+  close(): void {
+    this.#subscription[Symbol.dispose]()
+    for (const timeout of this.#timeouts.values()) timeout.close()
+  }
+
+  #newDestination(rule: Rule): Destination {
+    const { guards, clock, carrier, bounds } = this.#host
+    const name = nameOf(rule)
+    const experience = this.#experiences.get(name) ?? new Experience(rule, this.#host, this.#traffic)
+    this.#experiences.set(name, experience)
+    experience.rule = rule
+    const { retries = bounds.retries, timeout = bounds.answerTimeout } = rule.route
+    return {
+      guard: guards(rule),
+      setting: {
+        clock,
+        carrier,
+        tries: retries + 1,
+        timeout: this.#deadlines(timeout),
+        // Without another try, there is nothing to save time for.
+        tryTimeout:
+          retries > 0 && bounds.tryTimeout < timeout ? this.#deadlines(bounds.tryTimeout) : undefined,
+        hedge: undefined,
+        ended: undefined,
+      },
+      errand: (part) => experience.errand(part),
+    }
+  }
+
+  #deadlines(delay: number): Deadlines {
+    let deadlines = this.#timeouts.get(delay)
+    if (deadlines === undefined) {
+      deadlines = new Deadlines(this.#host.clock, delay)
+      this.#timeouts.set(delay, deadlines)
+    }
+    return deadlines
+  }
+}
+
+function nameOf({ name, service }: Rule): string {
+  return `${name} ${serviceId(service)}`
+}
+
+function errandOf(traffic: Traffic, service: ServiceKey): Errand {
+  const name = displayName(service)
+  return {
+    traffic,
+    authority: undefined,
+    name,
+    wish: {},
+    absence: () => new SeamarkError('unavailable', 'The service has nobody who could answer now.'),
+  }
+}

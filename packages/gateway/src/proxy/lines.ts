@@ -1,0 +1,151 @@
+import type { Carrier, NativeHandler } from '@seamark/client/traffic'
+import type { Clock, Entry, Timer } from '@seamark/core'
+import type { Dispatcher } from 'undici'
+import type { GatewayBounds } from '../front/bounds.ts'
+import type { AnswerBounds } from './answer-reader.ts'
+import type { Consignment } from './consignment.ts'
+import { Line, type LineHost, type Place } from './line.ts'
+
+export interface LinesOptions {
+  readonly clock: Clock
+  readonly bounds: Pick<GatewayBounds, 'headerBytes' | 'headerFields' | 'stillTimeout'>
+  /** Certificates that instances with TLS are verified with. Default those of Node.js. */
+  readonly ca?: string | Buffer | undefined
+}
+
+/** Milliseconds that connecting to an instance may take before another one is tried: as the client's. */
+const connectTimeout = 2_000
+/** Milliseconds between two looks for connections that are not to be kept. */
+const rounds = 1_000
+
+/** What all connections share. */
+interface Harbour {
+  readonly clock: Clock
+  readonly bounds: AnswerBounds
+  readonly ca: string | Buffer | undefined
+  /** With a request under way. */
+  readonly busy: Set<Line>
+}
+
+/** The connections to one address. */
+class Berth implements LineHost {
+  readonly place: Place
+  readonly #harbour: Harbour
+  readonly clock: Clock
+  readonly bounds: AnswerBounds
+  readonly ca: string | Buffer | undefined
+  readonly connectTimeout = connectTimeout
+  /** The one that was used last is used next: so that what is too much is closed. */
+  readonly #idle: Line[] = []
+
+  constructor(place: Place, harbour: Harbour) {
+    this.place = place
+    this.#harbour = harbour
+    this.clock = harbour.clock
+    this.bounds = harbour.bounds
+    this.ca = harbour.ca
+  }
+
+  take(): Line | undefined {
+    const now = this.clock.now()
+    for (let line = this.#idle.pop(); line !== undefined; line = this.#idle.pop()) {
+      if (line.isUsable && line.idleUntil > now) return line
+      line.close()
+    }
+    return undefined
+  }
+
+  idle(line: Line, duration: number): void {
+    this.#harbour.busy.delete(line)
+    line.idleUntil = this.clock.now() + duration
+    this.#idle.push(line)
+  }
+
+  closed(line: Line): void {
+    this.#harbour.busy.delete(line)
+  }
+
+  /** Closes what was idle for too long, or all; answers whether something is left. */
+  clear(until: number): boolean {
+    const kept = this.#idle.filter((line) => line.isUsable && line.idleUntil > until)
+    for (const line of this.#idle) if (!kept.includes(line)) line.close()
+    this.#idle.splice(0, this.#idle.length, ...kept)
+    return kept.length > 0
+  }
+}
+
+/** The connections to instances, kept while they are used. */
+export class Lines implements Carrier {
+  readonly #harbour: Harbour
+  readonly #stillTimeout: number
+  readonly #byEntry = new WeakMap<Entry, Berth>()
+  readonly #berths = new Map<string, Berth>()
+  #timer: Timer | undefined
+  failure: Error | undefined
+
+  constructor({ clock, bounds, ca }: LinesOptions) {
+    this.#stillTimeout = bounds.stillTimeout
+    this.#harbour = { clock, bounds, ca, busy: new Set() }
+  }
+
+  carry(
+    entry: Entry,
+    _condition: unknown,
+    options: Dispatcher.DispatchOptions,
+    _headers: unknown,
+    handler: NativeHandler,
+  ): void {
+    if (this.failure !== undefined) {
+      handler.onError(this.failure)
+      return
+    }
+    const consignment = options as Consignment
+    const berth = this.#berth(entry)
+    const line = (consignment.isUpgrade ? undefined : berth.take()) ?? this.#open(berth, consignment)
+    this.#harbour.busy.add(line)
+    line.carry(consignment, handler)
+  }
+
+  /** Ends all that is under way, with this error. */
+  destroy(error: Error): void {
+    this.failure = error
+    this.#timer?.cancel()
+    for (const berth of this.#berths.values()) berth.clear(Number.POSITIVE_INFINITY)
+    for (const line of [...this.#harbour.busy]) line.close(error)
+  }
+
+  #berth(entry: Entry): Berth {
+    let berth = this.#byEntry.get(entry)
+    if (berth === undefined) {
+      const { scheme, address, port } = entry.instance
+      const isSecure = scheme === 'https'
+      const name = `${scheme} ${address} ${port}`
+      const place = { host: address, port: port === 0 ? (isSecure ? 443 : 80) : port, isSecure }
+      berth = this.#berths.get(name) ?? new Berth(place, this.#harbour)
+      this.#berths.set(name, berth)
+      this.#byEntry.set(entry, berth)
+    }
+    return berth
+  }
+
+  #open(berth: Berth, consignment: Consignment): Line {
+    this.#timer ??= this.#harbour.clock.after(rounds, () => this.#look())
+    return new Line(berth, berth.place, consignment)
+  }
+
+  #look(): void {
+    this.#timer = undefined
+    const { clock, busy } = this.#harbour
+    const now = clock.now()
+    for (const line of busy)
+      if (line.moved || !line.isMidway) {
+        line.moved = false
+        line.stillSince = now
+      } else if (now - line.stillSince > this.#stillTimeout)
+        line.close(new Error('Nothing moved on the connection to it for too long.'))
+    let any = busy.size > 0
+    for (const berth of this.#berths.values()) any = berth.clear(now) || any
+    if (any) this.#timer = clock.after(rounds, () => this.#look())
+    else this.#berths.clear()
+  }
+}
