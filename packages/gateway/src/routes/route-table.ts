@@ -7,10 +7,19 @@ import { RouteIndex } from './route-index.ts'
 /** A rule, and what its rank depends on beside its route. */
 export interface Candidate {
   readonly rule: Rule
-  readonly source: 'file' | 'registry'
+  /** `former`: of a service that has no instances any more, kept for a while. */
+  readonly source: 'file' | 'registry' | 'former'
   /** Lower ones go first: its place in the file; or the revision of the oldest instance that says so. */
   readonly age: number
 }
+
+/** A route table that knows how it was made. */
+export interface RankedTable extends RouteTable {
+  /** Whether there is another rule of that host and path: only then, their age may matter. */
+  isContested(rule: Rule): boolean
+}
+
+const sources: readonly Candidate['source'][] = ['file', 'registry', 'former']
 
 const nothing: Mismatch = Object.freeze({ allow: undefined })
 
@@ -20,22 +29,27 @@ const nothing: Mismatch = Object.freeze({ allow: undefined })
  * the oldest instance. When several are for the very same requests (host, path, methods, priority), only the first of them
  * is in force.
  */
-export function routeTable(candidates: readonly Candidate[]): RouteTable {
+export function routeTable(candidates: Iterable<Candidate>): RankedTable {
   return Object.freeze(new Table(candidates))
 }
 
-class Table implements RouteTable {
+class Table implements RankedTable {
   readonly conflicts: readonly Conflict[]
   readonly #inForce: readonly Rule[]
   /** One for each priority, highest first. */
   readonly #indexes: readonly RouteIndex[]
+  readonly #contested = new Set<string>()
   #rules: readonly Rule[] | undefined
 
-  constructor(candidates: readonly Candidate[]) {
+  constructor(candidates: Iterable<Candidate>) {
     const winners = new Map<string, Rule>()
     const conflicts: Conflict[] = []
+    const spots = new Set<string>()
     for (const { rule } of [...candidates].sort(bySeniority)) {
       const requests = requestsOf(rule)
+      const spot = spotOf(rule)
+      if (spots.has(spot)) this.#contested.add(spot)
+      else spots.add(spot)
       const winner = winners.get(requests)
       if (winner === undefined) winners.set(requests, rule)
       else conflicts.push(Object.freeze({ rule, winner }))
@@ -59,6 +73,10 @@ class Table implements RouteTable {
   get rules(): readonly Rule[] {
     this.#rules ??= Object.freeze([...this.#inForce].sort(byOrder))
     return this.#rules
+  }
+
+  isContested(rule: Rule): boolean {
+    return this.#contested.has(spotOf(rule))
   }
 
   /**
@@ -90,13 +108,21 @@ class Table implements RouteTable {
 }
 
 /** What no two rules in force have in common. */
-export function requestsOf({ route: { host = '', path, methods, priority = 0 } }: Rule): string {
-  return `${host}\n${comparable(path)}\n${methods === undefined ? '' : [...methods].sort().join()}\n${priority}`
+function requestsOf(rule: Rule): string {
+  const { methods, priority = 0 } = rule.route
+  return `${spotOf(rule)}\n${methods === undefined ? '' : [...methods].sort().join()}\n${priority}`
+}
+
+function spotOf({ route: { host = '', path } }: Rule): string {
+  return `${host}\n${comparable(path)}`
 }
 
 function bySeniority(a: Candidate, b: Candidate): number {
-  if (a.source !== b.source) return a.source === 'file' ? -1 : 1
-  return a.age - b.age || compare(seniorName(a), seniorName(b))
+  return (
+    sources.indexOf(a.source) - sources.indexOf(b.source) ||
+    a.age - b.age ||
+    compare(seniorName(a), seniorName(b))
+  )
 }
 
 /** Decides between rules of the same revision, the same way everywhere. */
