@@ -33,7 +33,7 @@ export interface Rule {
   /** Which of the service's instances; default all that say this route, or, for a rule of a file, all. */
   readonly filter: Selection | undefined
   readonly policy: Policy
-  /** Who said so, for people: `3 instances of tickets`, `tag urlprefix-/tickets of tickets`, `gateway.json, routes/2`. */
+  /** Who said so, for people: `instances of tickets`, `tag urlprefix-/tickets of tickets`, `gateway.json`. */
   readonly origin: string
 }
 
