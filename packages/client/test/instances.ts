@@ -1,7 +1,7 @@
 import { once } from 'node:events'
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { createServer, type IncomingMessage, type ServerOptions, type ServerResponse } from 'node:http'
 import { type AddressInfo, createServer as createTcpServer, type Socket } from 'node:net'
-import { connect, type Discovery } from '@seamark/client'
+import { type ConnectOptions, connect, type Discovery } from '@seamark/client'
 import type { FakeClock } from '@seamark/core/testing'
 import { afterEach } from 'vitest'
 
@@ -13,8 +13,8 @@ afterEach(async () => {
 
 export type Handler = (request: IncomingMessage, response: ServerResponse) => void
 
-export async function instance(handler: Handler): Promise<number> {
-  const server = createServer(handler)
+export async function instance(handler: Handler, options: ServerOptions = {}): Promise<number> {
+  const server = createServer(options, handler)
   closing.push(() => {
     server.closeAllConnections()
     server.close()
@@ -48,8 +48,8 @@ export async function deadPort(): Promise<number> {
   return port
 }
 
-export function registry({ clock }: { clock?: FakeClock } = {}): Discovery {
-  const discovery = connect('memory:', { signals: false, ...(clock && { clock }) })
+export function registry({ clock, ...options }: ConnectOptions & { clock?: FakeClock } = {}): Discovery {
+  const discovery = connect('memory:', { signals: false, ...options, ...(clock && { clock }) })
   closing.push(async () => {
     let closed = false
     const end = discovery.close().finally(() => {

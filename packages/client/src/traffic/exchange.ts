@@ -1,8 +1,7 @@
-import type { Duplex } from 'node:stream'
+import { type Duplex, Readable } from 'node:stream'
 import { type Clock, type Entry, isSeamarkError, SeamarkError } from '@seamark/core'
 import { type Dispatcher, errors } from 'undici'
 import { endpoint } from '../endpoint.ts'
-import { isNotConnected } from '../not-connected.ts'
 import { Attempt } from './attempt.ts'
 import type { Deadlines, Due, Place } from './deadlines.ts'
 import type { NativeHandler } from './native-handler.ts'
@@ -203,8 +202,7 @@ export class Exchange implements Due {
       this.#fail(error)
       return
     }
-    // What could not even be queued is the caller's mistake, and no instance's.
-    if (!attempt.isStarted && !isNotConnected(error) && !isSeamarkError(error, 'timeout')) {
+    if (this.#isMistake(attempt, error)) {
       this.#fail(error)
       return
     }
@@ -262,6 +260,17 @@ export class Exchange implements Due {
     return body === undefined || body === null || typeof body === 'string' || ArrayBuffer.isView(body)
   }
 
+  /** Whether it failed because of what was asked, and would anywhere: no instance is to blame. */
+  #isMistake(attempt: Attempt, error: Error): boolean {
+    const { body } = this.#options
+    if (body instanceof Readable && (body.errored === error || (body.destroyed && !attempt.isStarted)))
+      return true
+    const code = 'code' in error && typeof error.code === 'string' ? error.code : ''
+    if (attempt.isStarted || isSeamarkError(error, 'timeout'))
+      return code === 'UND_ERR_REQ_CONTENT_LENGTH_MISMATCH'
+    return code === '' || (code.startsWith('UND_') && code !== 'UND_ERR_CONNECT_TIMEOUT')
+  }
+
   #try(entry: Entry): void {
     const { clock, tryTimeout, carrier } = this.#setting
     const condition = this.#errand.traffic.condition(entry)
@@ -285,9 +294,9 @@ export class Exchange implements Due {
 
   /** Who gets the request after it failed, if it may be sent again at all. */
   #successor(attempt: Attempt, error: Error): Entry | undefined {
+    if (attempt.isStarted) return this.#isSafe ? (this.#another() ?? this.#again()) : undefined
     // What waits for a connection in vain takes its body with it, unless that can be had again.
-    if (isNotConnected(error) || (!attempt.isStarted && this.#isReplayable)) return this.#another()
-    return this.#isSafe ? (this.#another() ?? this.#again()) : undefined
+    return this.#isReplayable || !isSeamarkError(error, 'timeout') ? this.#another() : undefined
   }
 
   /** One that was not tried yet, if another try may be made. */
