@@ -63,7 +63,8 @@ export class Journey implements NativeHandler, Replier, Consignment {
     try {
       const found = routes.table.match(method, host, path)
       if (isMismatch(found)) {
-        this.#refuse(mismatch(found))
+        const { error, fields } = mismatch(found)
+        this.#refuse(refusal(error, fields), error)
         return
       }
       this.#rule = found
@@ -186,7 +187,7 @@ export class Journey implements NativeHandler, Replier, Consignment {
   gone(): void {
     if (this.#isOver) return
     this.#pass?.settle('cancelled')
-    const error = new Error('The client went away.')
+    const error = new DOMException('The client went away.', 'AbortError')
     this.#end(error, () => this.#exchange?.abort(error))
   }
 
@@ -245,11 +246,17 @@ function isMismatch(found: Rule | Mismatch): found is Mismatch {
   return 'allow' in found
 }
 
-function mismatch({ allow }: Mismatch): Refusal {
+function mismatch({ allow }: Mismatch): { readonly error: SeamarkError; readonly fields: Fields } {
   if (allow === undefined)
-    return refusal(new SeamarkError('route_not_found', 'There is no route for this host and path.'))
-  const error = new SeamarkError('method_not_allowed', `Here are only: ${allow.join(', ')}.`)
-  return refusal(error, ['allow', allow.join(', ')])
+    return {
+      error: new SeamarkError('route_not_found', 'There is no route for this host and path.'),
+      fields: [],
+    }
+  const methods = allow.join(', ')
+  return {
+    error: new SeamarkError('method_not_allowed', `Here are only: ${methods}.`),
+    fields: ['allow', methods],
+  }
 }
 
 function tooLarge(most: number): SeamarkError {
