@@ -29,7 +29,7 @@ async function here({ clock = fakeClock(), engine, name, heard = [] }: Setting =
     ...served,
     async [Symbol.asyncDispose]() {
       let closing = true
-      const closed = served[Symbol.asyncDispose]().finally(() => {
+      const closed = Promise.resolve(served[Symbol.asyncDispose]()).finally(() => {
         closing = false
       })
       // One of several servers waits a moment after it left.
