@@ -1,8 +1,9 @@
-import { displayName, healthStatuses, SeamarkError, type Selection, type Snapshot } from '@seamark/core'
+import { displayName, healthStatuses, SeamarkError, type Snapshot } from '@seamark/core'
+import { type FindFilter, primaryHolder } from './primary.ts'
 
 export interface Absence {
   readonly snapshot: Snapshot
-  readonly filter: Selection
+  readonly filter: FindFilter
   /** Milliseconds since 1970; `undefined` while the view is current. */
   readonly staleSince: number | undefined
   readonly date: number
@@ -37,9 +38,23 @@ export function absence({ snapshot, filter, staleSince, date }: Absence): Seamar
   if (filter.zone !== undefined)
     exists.push(`zones ${list(distinct(entries.map(({ instance }) => instance.zone)))}`)
   const fits = sought === '' ? 'is healthy' : `is healthy and fits ${sought}`
-  return new SeamarkError('no_match', `No instance of ${name} ${fits}. ${exists.join('; ')}.${age}`, {
-    details: { ...service, instances: entries.length, health: counts, versions, staleSince },
+  const primary = primaryHolder(snapshot)?.id ?? null
+  const why = filter.primary ? noPrimary(name, primary, sought) : `No instance of ${name} ${fits}.`
+  return new SeamarkError('no_match', `${why} ${exists.join('; ')}.${age}`, {
+    details: {
+      ...service,
+      instances: entries.length,
+      health: counts,
+      versions,
+      ...(filter.primary && { primary }),
+      staleSince,
+    },
   })
+}
+
+function noPrimary(name: string, primary: string | null, sought: string): string {
+  if (primary === null) return `No instance of ${name} is its primary at present.`
+  return `The primary of ${name}, ${primary}, is not healthy${sought && `, or does not fit ${sought}`}.`
 }
 
 /** "The view is stale since …", for the end of a message. */
@@ -49,12 +64,11 @@ function staleness(since: number, date: number): string {
 }
 
 /** A filter in words: `version ^2, tag "blue", zone "eu-1"`. */
-function describe({ version, tags = [], zone, health, metadata = {} }: Selection): string {
+function describe({ version, tags = [], zone, metadata = {} }: FindFilter): string {
   const parts: string[] = []
   if (version !== undefined) parts.push(`version ${version}`)
   for (const tag of tags) parts.push(`tag "${tag}"`)
   if (zone !== undefined) parts.push(`zone "${zone}"`)
-  if (health !== undefined) parts.push(`health ${health.join(' or ')}`)
   for (const [key, value] of Object.entries(metadata)) parts.push(`metadata ${key} "${value}"`)
   return parts.join(', ')
 }

@@ -31,11 +31,13 @@ import {
 } from '@seamark/core'
 import { fetch, type RequestInfo, type RequestInit, type Response, request } from 'undici'
 import { advertisedAddress } from './advertised-address.ts'
+import { Campaign, type Primacy } from './campaign.ts'
 import { departWithProcess } from './departures.ts'
 import type { Endpoint } from './endpoint.ts'
 import type { Farewell } from './farewell.ts'
 import { HttpEngine } from './http.ts'
-import { type Filter, Service, type ServiceHost, type WaitOptions } from './service.ts'
+import type { FindFilter, Primary, PrimaryFilter } from './primary.ts'
+import { Service, type ServiceHost, type WaitOptions } from './service.ts'
 import { serviceKey } from './service-key.ts'
 import { SnapshotFile, type StoredService } from './snapshot-file.ts'
 import { type DispatcherOptions, ServiceDispatcher } from './traffic/service-dispatcher.ts'
@@ -68,6 +70,11 @@ export interface AnnounceOptions {
   readonly ttl?: Duration
   /** How long `close()` waits for callers to notice that the instance is gone, in ms or as `"1s"`. Default 500 ms. */
   readonly drain?: Duration
+  /**
+   * It wants to be the primary of its service, of which there is one at a time: see `find` with `primary`. A function is
+   * called each time it becomes that; once it throws or rejects, another instance gets its turn. Default false.
+   */
+  readonly primary?: boolean | ((primacy: Primacy) => unknown)
 }
 
 /** What undici's `request` takes. */
@@ -177,7 +184,9 @@ export class Discovery implements AsyncDisposable {
   }
 
   /** One healthy instance, chosen at random by weight. See `Service.find`. */
-  find(name: string, filter?: Filter): Promise<Endpoint> {
+  find(name: string, filter: PrimaryFilter): Promise<Primary>
+  find(name: string, filter?: FindFilter): Promise<Endpoint>
+  find(name: string, filter?: FindFilter): Promise<Endpoint> {
     const service = this.#byName.get(name)
     return service === undefined ? this.#findNew(name, filter) : service.find(filter)
   }
@@ -188,6 +197,8 @@ export class Discovery implements AsyncDisposable {
   }
 
   /** One healthy instance, as soon as there is one. See `Service.waitFor`. */
+  waitFor(name: string, options: WaitOptions & PrimaryFilter): Promise<Primary>
+  waitFor(name: string, options?: WaitOptions): Promise<Endpoint>
   async waitFor(name: string, options?: WaitOptions): Promise<Endpoint> {
     return this.service(name).waitFor(options)
   }
@@ -217,17 +228,19 @@ export class Discovery implements AsyncDisposable {
    */
   async announce(options: AnnounceOptions): Promise<Announcement> {
     this.#open()
-    const { ttl = 10_000, drain = 500 } = options
+    const { ttl = 10_000, drain = 500, primary = false } = options
+    const instance = this.#instance(options)
+    const campaign = this.#campaign(instance, primary)
     const announcement = new KeptAnnouncement({
       engine: this.#options.engine,
       clock: this.#options.clock,
       notify: this.#options.notify,
       wakeups: this.#wakeups,
-      instance: this.#instance(options),
+      instance,
       ttl: positive('ttl', ttl),
       drain: milliseconds('drain', drain),
       closed: (closed) => this.#forget(closed),
-      accompany: (tenure) => this.#accompany(tenure),
+      accompany: (tenure) => this.#accompany(tenure, campaign),
     })
     this.#announcements.add(announcement)
     if (this.#options.signals) this.#departure ??= departWithProcess(this)
@@ -293,7 +306,7 @@ export class Discovery implements AsyncDisposable {
     if (this.#end !== undefined) throw closed()
   }
 
-  async #findNew(name: string, filter: Filter | undefined): Promise<Endpoint> {
+  async #findNew(name: string, filter: FindFilter | undefined): Promise<Endpoint> {
     return this.#newService(name).find(filter)
   }
 
@@ -313,7 +326,17 @@ export class Discovery implements AsyncDisposable {
   }
 
   #instance(options: AnnounceOptions): Instance {
-    const { name, namespace = this.#options.namespace, id, ttl, drain, prefer, address, ...rest } = options
+    const {
+      name,
+      namespace = this.#options.namespace,
+      id,
+      ttl,
+      drain,
+      primary,
+      prefer,
+      address,
+      ...rest
+    } = options
     checkLabel('name', name)
     checkNamespaceLabels('namespace', namespace)
     if (options.port === 0) throw invalidField('port', 'must be a whole number from 1 to 65535')
@@ -327,11 +350,26 @@ export class Discovery implements AsyncDisposable {
     return instance(input)
   }
 
+  /** How to stand for primary with a lease, if that is wanted. */
+  #campaign(
+    { namespace, service: name }: Instance,
+    primary: NonNullable<AnnounceOptions['primary']>,
+  ): ((tenure: Tenure) => Disposable) | undefined {
+    if (primary === false) return undefined
+    if (primary !== true && typeof primary !== 'function')
+      throw invalidField('primary', 'must be true, false or a function')
+    const { engine, clock, notify } = this.#options
+    const service = this.service(`${namespace}/${name}`)
+    const elected = primary === true ? () => {} : primary
+    return (tenure) => new Campaign({ engine, clock, notify, service, tenure, elected })
+  }
+
   /** What goes along with each lease of an announcement. */
-  #accompany(tenure: Tenure): Disposable {
+  #accompany(tenure: Tenure, campaign: ((tenure: Tenure) => Disposable) | undefined): Disposable {
     const { engine } = this.#options
     const company: Disposable[] = []
     if (engine instanceof HttpEngine) company.push(engine.present(tenure.lease, () => tenure.doubt()))
+    if (campaign !== undefined) company.push(campaign(tenure))
     return {
       [Symbol.dispose]: () => {
         for (const one of company) one[Symbol.dispose]()

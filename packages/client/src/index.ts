@@ -13,6 +13,7 @@ export {
   type Snapshot,
 } from '@seamark/core'
 export { type Availability, availability } from './availability.ts'
+export type { Primacy } from './campaign.ts'
 export { type ConnectOptions, connect } from './connect.ts'
 export type { AnnounceOptions, Discovery } from './discovery.ts'
 export type { Endpoint } from './endpoint.ts'
@@ -24,6 +25,7 @@ export {
   type PackageAnnouncement,
 } from './package-announcement.ts'
 export type { PackageDependency } from './package-dependency.ts'
+export type { FindFilter, Primary } from './primary.ts'
 export type { Filter, Service, WaitOptions } from './service.ts'
 export type { RequestOptions } from './traffic/destinations.ts'
 export { type InterceptorOptions, interceptor } from './traffic/interceptor.ts'

@@ -17,13 +17,14 @@ import {
 import type { RequestInit, Response } from 'undici'
 import { absence } from './absence.ts'
 import { type Endpoint, endpoint } from './endpoint.ts'
+import { checkPrimary, type FindFilter, type Primary, type PrimaryFilter, primaryOf } from './primary.ts'
 import type { ServiceDispatcher } from './traffic/service-dispatcher.ts'
 import { serviceFetch } from './traffic/service-fetch.ts'
 
 /** Which instances are wanted: a version range, tags (all of them), a zone, pairs of metadata. */
 export type Filter = Omit<Selection, 'health'>
 
-export interface WaitOptions extends Filter {
+export interface WaitOptions extends FindFilter {
   /** How long, in ms or as `"30s"`. Default 30 s. */
   readonly timeout?: Duration
   readonly signal?: AbortSignal
@@ -95,8 +96,12 @@ export class Service {
   /**
    * One healthy instance at random, in proportion to the weights: passing ones, or, without any, those with a warning.
    * At once, from memory; `undefined` when nobody fits, or before the registry was heard of (see `find`).
+   *
+   * With `primary`, the instance that holds the claim `primary` of the service, if that one fits.
    */
-  pick(filter?: Filter): Endpoint | undefined {
+  pick(filter: PrimaryFilter): Primary | undefined
+  pick(filter?: FindFilter): Endpoint | undefined
+  pick(filter?: FindFilter): Endpoint | undefined {
     if (filter === undefined) {
       this.#choose ??= this.#prepare({})
       return this.#choose()
@@ -115,7 +120,9 @@ export class Service {
    * As `pick`, and before the first contact waits for it. Throws `service_not_found` or `no_match`, with what there is;
    * `engine_unavailable` when the registry was never reached and nothing is on disk; `invalid_field` for a filter that is wrong.
    */
-  find(filter?: Filter): Promise<Endpoint> {
+  find(filter: PrimaryFilter): Promise<Primary>
+  find(filter?: FindFilter): Promise<Endpoint>
+  find(filter?: FindFilter): Promise<Endpoint> {
     // Nearly always so: spares the detour of an async function.
     const found = this.#warm && filter === undefined ? this.pick() : undefined
     return found === undefined ? this.#find(filter) : Promise.resolve(found)
@@ -129,6 +136,8 @@ export class Service {
   }
 
   /** As `find`, but waits until somebody fits. Throws `timeout`, with what there is then, or the signal's reason. */
+  waitFor(options: WaitOptions & PrimaryFilter): Promise<Primary>
+  waitFor(options?: WaitOptions): Promise<Endpoint>
   async waitFor({ timeout = 30_000, signal, ...filter }: WaitOptions = {}): Promise<Endpoint> {
     const limit = milliseconds('timeout', timeout)
     signal?.throwIfAborted()
@@ -199,15 +208,20 @@ export class Service {
     for (const listener of [...this.#listeners]) listener()
   }
 
-  async #find(filter: Filter = {}): Promise<Endpoint> {
+  async #find(filter: FindFilter = {}): Promise<Endpoint> {
     if (!this.#warm) await this.#contact()
     const found = this.pick(filter)
     if (found === undefined) throw this.#why(filter)
     return found
   }
 
-  #prepare(filter: Filter): Choose {
-    const candidates = healthy(select(this.#snapshot.entries, filter))
+  #prepare({ primary, ...selection }: FindFilter): Choose {
+    checkPrimary(primary)
+    if (primary) {
+      const found = primaryOf(this.#snapshot, selection)
+      return () => found
+    }
+    const candidates = healthy(select(this.#snapshot.entries, selection))
     const choose = weightedRandom(candidates)
     return () => {
       const entry = choose({ random: Math.random() })
@@ -258,7 +272,7 @@ export class Service {
     if (this.#ended !== undefined) throw this.#ended
   }
 
-  #why(filter: Selection): SeamarkError {
+  #why(filter: FindFilter): SeamarkError {
     const { catalog, clock } = this.#host
     const staleSince = catalog.staleSince ?? catalog.keptSince(this.key)
     return absence({ snapshot: this.#snapshot, filter, staleSince, date: clock.date() })
