@@ -1,4 +1,3 @@
-import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -9,37 +8,8 @@ import { fleet } from '../faults/fleet.ts'
 import { engineTests } from '../servers/engine-tests.ts'
 import { etcdServer } from '../servers/etcd.ts'
 import { line } from '../servers/line.ts'
+import { announcer } from './announcer.ts'
 import { freePort, serverProcess } from './server-process.ts'
-
-/** Milliseconds: what ends within a test did not wait for this. */
-const ttl = 300_000
-
-interface Announcer extends AsyncDisposable {
-  readonly child: ChildProcess
-  /** As `kill -9`; resolves once it is gone. */
-  kill(): Promise<void>
-}
-
-/** A process that announces an instance of `api`, with that id. */
-async function announcer(url: string, id: string, more = 'setInterval(() => {}, 1000)'): Promise<Announcer> {
-  const source = `
-    import { connect } from '@seamark/client'
-    const about = { address: '127.0.0.1', port: 3000, ttl: ${ttl}, drain: 0 }
-    await (await connect(${JSON.stringify(url)}).announce({ name: 'api', id: '${id}', ...about })).ready()
-    ${more}
-    console.log('announced')`
-  const child = spawn(process.execPath, ['--input-type=module', '-e', source], {
-    cwd: import.meta.dirname,
-    stdio: ['ignore', 'pipe', 'inherit'],
-  })
-  const gone = once(child, 'exit')
-  const kill = async () => {
-    child.kill('SIGKILL')
-    await gone
-  }
-  await Promise.race([once(child.stdout, 'data'), gone])
-  return { child, kill, [Symbol.asyncDispose]: kill }
-}
 
 /** Resolves once that holds of the ids of all instances of `api` that are seen. */
 async function seen(discovery: Discovery, holds: (ids: readonly string[]) => boolean): Promise<void> {
@@ -70,7 +40,9 @@ describe('a service that announced itself', { timeout: 90_000 }, () => {
     await using server = await serverProcess('memory:')
     await using watcher = connect(server.url, { signals: false })
     await using first = await announcer(server.url, 'first')
-    await using second = await announcer(server.url, 'second', 'setTimeout(() => process.exit(), 500)')
+    await using second = await announcer(server.url, 'second', {
+      afterwards: 'setTimeout(() => process.exit(), 500)',
+    })
     await seen(watcher, (all) => all.includes('first') && all.includes('second'))
     await streams([server.url], 2)
     const killed = performance.now()
@@ -83,7 +55,7 @@ describe('a service that announced itself', { timeout: 90_000 }, () => {
 
   it('is not kept alive by that', async () => {
     await using server = await serverProcess('memory:')
-    await using done = await announcer(server.url, 'done', '')
+    await using done = await announcer(server.url, 'done', { afterwards: '' })
     if (done.child.exitCode === null) await once(done.child, 'exit')
     expect(done.child.exitCode).toBe(0)
   })
