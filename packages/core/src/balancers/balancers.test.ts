@@ -55,24 +55,29 @@ function counted(
 
 const balancers: Record<string, Balancer> = { weightedRandom, roundRobin, leastCost, affinity }
 
-/** Draws whose share lies further than this many standard deviations away: once in a million tests. */
-const sigmas = 5
+/** A share further away than this many standard deviations comes by chance once in 500 million, and thousands are looked at. */
+const sigmas = 6
 
+function expectShare(count: number | undefined, share: number, draws: number) {
+  const deviation = Math.sqrt(draws * Math.max(0, share * (1 - share)))
+  expect(Math.abs((count ?? 0) - draws * share)).toBeLessThanOrEqual(sigmas * deviation + 1)
+}
+
+/** Of i0, i1 and so on, in proportion to these weights. */
 function expectShares(
   counts: ReadonlyMap<string | undefined, number>,
   weights: readonly number[],
   draws: number,
 ) {
-  const total = weights.reduce((sum, weight) => sum + weight, 0)
-  for (const [index, weight] of weights.entries()) {
-    const share = total === 0 ? 1 / weights.length : weight / total
-    const deviation = Math.sqrt(draws * share * (1 - share))
-    expect(Math.abs((counts.get(`i${index}`) ?? 0) - draws * share)).toBeLessThanOrEqual(
-      sigmas * deviation + 1,
-    )
-  }
+  for (const [index, share] of sharesOf(weights).entries()) expectShare(counts.get(`i${index}`), share, draws)
 }
 
+function sharesOf(weights: readonly number[]): readonly number[] {
+  const total = weights.reduce((sum, weight) => sum + weight, 0)
+  return weights.map((weight) => (total === 0 ? 1 / weights.length : weight / total))
+}
+
+const unit = fc.double({ min: 0, max: 1, noNaN: true })
 const weights = fc.array(fc.nat(20), { minLength: 1, maxLength: 12 })
 
 describe.each(Object.entries(balancers))('%s', (name, balancer) => {
@@ -128,12 +133,22 @@ describe.each(Object.entries(balancers))('%s', (name, balancer) => {
   })
 })
 
-describe('weighted random', () => {
-  it('shares what an avoided one would have had among the others', () => {
-    const all = weighing([3, 1, 1, 1])
-    const avoid = (entry: Entry) => entry === all[0]
-    const counts = counted(weightedRandom(all), 9_000, () => ({ avoid }))
-    for (const id of ['i1', 'i2', 'i3']) expect(counts.get(id)! / 9_000).toBeCloseTo(1 / 3, 1)
+describe.each([
+  ['weighted random', weightedRandom],
+  ['affinity', affinity],
+] as const)('%s', (_, balancer) => {
+  it('shares what an avoided one would have had among the others, by weight', () => {
+    fc.assert(
+      fc.property(fc.array(fc.integer({ min: 1, max: 20 }), { minLength: 2, maxLength: 12 }), (weights) => {
+        const draws = 10_000
+        const [first, ...others] = weighing(weights)
+        const avoid = (entry: Entry) => entry === first
+        const choose = balancer([first!, ...others])
+        const counts = counted(choose, draws, (draw) => ({ avoid, key: `key-${draw}` }))
+        expectShares(counts, [0, ...weights.slice(1)], draws)
+      }),
+      { numRuns: 60 },
+    )
   })
 })
 
@@ -153,6 +168,24 @@ describe('round robin', () => {
 })
 
 describe('least cost', () => {
+  it('gives each as much as two draws do: the k-th cheapest of n is better than n - k', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 2, max: 12 }), fc.nat(1_000), (size, seed) => {
+        const draws = 10_000
+        const random = randoms(seed + 2)
+        // All different, in any order.
+        const costs = Array.from({ length: size }, () => random())
+        const cost = ({ instance }: Entry) => costs[Number(instance.id.slice(1))]!
+        const counts = counted(leastCost(weighing(costs.map(() => 1))), draws, () => ({ cost }))
+        for (const [index, own] of costs.entries()) {
+          const dearer = costs.filter((other) => other > own).length
+          expectShare(counts.get(`i${index}`), (2 * dearer) / (size * (size - 1)), draws)
+        }
+      }),
+      { numRuns: 60 },
+    )
+  })
+
   it('takes the cheaper of two, so that the dearest of all gets next to nothing', () => {
     const all = weighing([1, 1, 1, 1, 1])
     const cost = ({ instance }: Entry) => Number(instance.id.slice(1))
@@ -197,13 +230,7 @@ describe('zone-aware', () => {
     ...Array.from({ length: near }, (_, n) => entry(`near${n}`, { zone: 'a' })),
     ...Array.from({ length: far }, (_, n) => entry(`far${n}`, { zone: 'b' })),
   ]
-  function nearShare(registered: readonly Entry[], healthyNear: number): number {
-    const alive = registered.filter(
-      ({ instance }) => instance.zone === 'b' || Number(instance.id.slice(4)) < healthyNear,
-    )
-    const counts = counted(zoneAware(weightedRandom, { zone: 'a', registered })(alive), 10_000)
-    return [...counts].reduce((sum, [id, count]) => sum + (id?.startsWith('near') ? count : 0), 0) / 10_000
-  }
+  const inside = fc.integer({ min: 1, max: 20 })
 
   it.each([
     [10, 1],
@@ -211,9 +238,46 @@ describe('zone-aware', () => {
     [5, 0.7],
     [1, 0.14],
     [0, 0],
-  ])('keeps requests near while it can: with %i of 10 alive, a share of %f', (alive, share) => {
-    expect(nearShare(zones(10, 10), alive)).toBeCloseTo(share, 1)
+  ])('keeps requests near while it can: with %i of 10 alive, a share of %f', (healthyNear, share) => {
+    const draws = 10_000
+    const registered = zones(10, 10)
+    const alive = registered.filter(
+      ({ instance }) => instance.zone === 'b' || Number(instance.id.slice(4)) < healthyNear,
+    )
+    const counts = counted(zoneAware(weightedRandom, { zone: 'a', registered })(alive), draws)
+    const near = [...counts].reduce((sum, [id, count]) => sum + (id?.startsWith('near') ? count : 0), 0)
+    expectShare(near, share, draws)
   })
+
+  it.each(Object.entries({ weightedRandom, roundRobin, affinity }))(
+    'shares out by weight on each side, over %s',
+    (_, balancer) => {
+      fc.assert(
+        fc.property(
+          fc.array(inside, { minLength: 1, maxLength: 6 }),
+          fc.array(inside, { minLength: 1, maxLength: 6 }),
+          fc.array(inside, { minLength: 0, maxLength: 6 }),
+          (near, far, lost) => {
+            const draws = 10_000
+            const alive = [...near, ...far].map((weight, index) =>
+              entry(`i${index}`, { weight, zone: index < near.length ? 'a' : 'b' }),
+            )
+            const gone = lost.map((weight, index) => entry(`gone${index}`, { weight, zone: 'a' }))
+            const choose = zoneAware(balancer, { zone: 'a', registered: [...alive, ...gone] })(alive)
+            const counts = counted(choose, draws, (draw) => ({ turn: draw, key: `key-${draw}` }))
+            const sum = (weights: readonly number[]) => weights.reduce((total, weight) => total + weight, 0)
+            const kept = Math.min(1, (1.4 * sum(near)) / sum([...near, ...lost]))
+            const shares = [
+              ...sharesOf(near).map((share) => share * kept),
+              ...sharesOf(far).map((share) => share * (1 - kept)),
+            ]
+            for (const [index, share] of shares.entries()) expectShare(counts.get(`i${index}`), share, draws)
+          },
+        ),
+        { numRuns: 60 },
+      )
+    },
+  )
 
   it('goes far when everybody near is avoided, and near when everybody far is', () => {
     const all = zones(2, 2)
@@ -225,12 +289,42 @@ describe('zone-aware', () => {
 })
 
 describe('slow start', () => {
-  it('gives a newcomer the share that it is warm for', () => {
-    const all = weighing([1, 1, 1, 1])
-    const warmth = (entry: Entry) => (entry === all[0] ? 0.2 : 1)
-    const counts = counted(slowStart(weightedRandom)(all), 20_000, () => ({ warmth }))
-    expect(counts.get('i0')! / 20_000).toBeCloseTo(0.05, 2)
-    expect(counts.get('i1')! / 20_000).toBeCloseTo(0.317, 2)
+  it('gives newcomers the shares that they are warm for, and what is missing to the others', () => {
+    const warm = fc.record({ weight: fc.integer({ min: 1, max: 20 }), warmth: unit })
+    fc.assert(
+      fc.property(fc.array(warm, { minLength: 2, maxLength: 8 }), (members) => {
+        const draws = 10_000
+        const warmth = ({ instance }: Entry) => members[Number(instance.id.slice(1))]!.warmth
+        const all = weighing(members.map(({ weight }) => weight))
+        const counts = counted(slowStart(weightedRandom)(all), draws, () => ({ warmth }))
+        const shares = sharesOf(members.map(({ weight }) => weight))
+        for (const [index, share] of shares.entries()) {
+          // Turned down once, a request stays where it comes next.
+          const inherited = shares.reduce(
+            (sum, other, at) =>
+              at === index ? sum : sum + (other * (1 - members[at]!.warmth) * share) / (1 - other),
+            0,
+          )
+          expectShare(counts.get(`i${index}`), share * members[index]!.warmth + inherited, draws)
+        }
+      }),
+      { numRuns: 60 },
+    )
+  })
+
+  it.each(Object.entries(balancers))('gives a newcomer what it is warm for, over %s', (_, balancer) => {
+    fc.assert(
+      fc.property(fc.integer({ min: 2, max: 12 }), unit, (size, share) => {
+        const draws = 10_000
+        const all = weighing(Array.from({ length: size }, () => 1))
+        const warmth = (entry: Entry) => (entry === all[0] ? share : 1)
+        const counts = counted(slowStart(balancer)(all), draws, (draw) => ({
+          ...{ warmth, turn: draw, key: `key-${draw}` },
+        }))
+        expectShare(counts.get('i0'), share / size, draws)
+      }),
+      { numRuns: 60 },
+    )
   })
 
   it('sends everything to newcomers when there is nobody else', () => {
@@ -259,6 +353,33 @@ describe('candidates', () => {
   })
 })
 
+describe('panic', () => {
+  const statuses = fc.array(fc.constantFrom<HealthStatus>('passing', 'warning', 'critical', 'maintenance'), {
+    minLength: 1,
+    maxLength: 12,
+  })
+
+  it('spreads requests over all but those in maintenance, from the share on that it is told', () => {
+    fc.assert(
+      fc.property(statuses, unit, (statuses, panic) => {
+        const draws = 5_000
+        const all = statuses.map((status, index) => entry(`i${index}`, {}, status))
+        const counts = counted(weightedRandom(candidates(all, panic)), draws)
+        const having = (...wanted: HealthStatus[]) =>
+          statuses.map((status) => Number(wanted.includes(status)))
+        const count = (members: readonly number[]) => members.filter((member) => member === 1).length
+        const wanted = having('passing', 'warning', 'critical')
+        const alive = having('passing', 'warning')
+        const passing = having('passing')
+        const healthy = count(passing) > 0 ? passing : alive
+        const chosen = count(alive) < count(wanted) * panic ? wanted : healthy
+        if (count(chosen) === 0) expect([...counts]).toEqual([[undefined, draws]])
+        else expectShares(counts, chosen, draws)
+      }),
+    )
+  })
+})
+
 describe('a subset', () => {
   const all = Array.from({ length: 50 }, (_, index) => entry(`i${index}`))
 
@@ -275,11 +396,17 @@ describe('a subset', () => {
   })
 
   it('spreads callers over everybody', () => {
-    const callers = 500
-    const counts = new Map<Entry, number>()
-    for (let caller = 0; caller < callers; caller++)
-      for (const entry of subset(all, 10, `caller-${caller}`)) counts.set(entry, (counts.get(entry) ?? 0) + 1)
-    for (const entry of all) expect(Math.abs(counts.get(entry)! - 100)).toBeLessThan(sigmas * Math.sqrt(100))
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 49 }), fc.string(), (size, prefix) => {
+        const callers = 500
+        const counts = new Map<Entry, number>()
+        for (let caller = 0; caller < callers; caller++)
+          for (const entry of subset(all, size, `${prefix}-${caller}`))
+            counts.set(entry, (counts.get(entry) ?? 0) + 1)
+        for (const entry of all) expectShare(counts.get(entry), size / all.length, callers)
+      }),
+      { numRuns: 20 },
+    )
   })
 
   it('is everybody when there are not more', () => {
