@@ -64,6 +64,14 @@ export class Call implements Inquiry, Said {
     this.#headers ??= headersOf(this.fields)
     return this.#headers
   }
+
+  header(name: string): string | undefined {
+    const { fields } = this
+    let found: string | undefined
+    for (let at = 0; at < fields.length; at += 2)
+      if (fields[at] === name) found = found === undefined ? fields[at + 1]! : `${found}, ${fields[at + 1]}`
+    return found
+  }
 }
 
 /** As `node:http` shows them: names in lower case, and what comes twice joined as RFC 9110, 5.3, has it. */

@@ -70,7 +70,7 @@ class MeasuredPassage implements Passage {
     this.#began = instruments.clock.now()
     this.#tally = instruments.tallies.none
     this.#span = instruments.tracing?.begin(inquiry)
-    this.#trace = this.#span?.trace ?? traceContext(inquiry.headers, sampled)
+    this.#trace = this.#span?.trace ?? traceContext(inquiry, sampled)
   }
 
   get traceparent(): string {

@@ -1,9 +1,13 @@
 import { describe, expect, it } from 'vitest'
-import { traceContext } from './trace-context.ts'
+import { inquiry } from '../../test/inquiry.ts'
+import { traceContext as ofInquiry } from './trace-context.ts'
 
 const traceId = '4bf92f3577b34da6a3ce929d0e0e4736'
 const parentId = '00f067aa0ba902b7'
 const traceparent = `00-${traceId}-${parentId}-01`
+const traceContext = (headers: Record<string, string>, sampled: boolean) =>
+  ofInquiry(inquiry({ headers }), sampled)
+
 const own = /^00-([\da-f]{32})-([\da-f]{16})-0[01]$/
 
 describe('the trace context', () => {

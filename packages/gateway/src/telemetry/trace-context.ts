@@ -1,5 +1,5 @@
 import { randomFillSync } from 'node:crypto'
-import type { IncomingHttpHeaders } from 'node:http'
+import type { Inquiry } from '../ports.ts'
 
 /** Where a request is in its trace, with an id of our own for our part of it. */
 export interface TraceContext {
@@ -19,9 +19,9 @@ const length = 55
  * Goes on with the caller's trace, or begins one, marked as sampled or not. What was not understood is not passed on:
  * a `tracestate` belongs to its `traceparent`.
  */
-export function traceContext(headers: IncomingHttpHeaders, sampled: boolean): TraceContext {
-  const { traceparent, tracestate } = headers
-  if (typeof traceparent !== 'string' || !isTraceparent(traceparent)) {
+export function traceContext(inquiry: Pick<Inquiry, 'header'>, sampled: boolean): TraceContext {
+  const traceparent = inquiry.header('traceparent')
+  if (traceparent === undefined || !isTraceparent(traceparent)) {
     const traceId = randomId(16)
     return { traceId, traceparent: format(traceId, randomId(8), sampled), tracestate: undefined }
   }
@@ -29,7 +29,7 @@ export function traceContext(headers: IncomingHttpHeaders, sampled: boolean): Tr
   return {
     traceId,
     traceparent: format(traceId, randomId(8), (Number.parseInt(traceparent.charAt(54), 16) & 1) === 1),
-    tracestate: tracestate === undefined || tracestate === '' ? undefined : String(tracestate),
+    tracestate: inquiry.header('tracestate') || undefined,
   }
 }
 
