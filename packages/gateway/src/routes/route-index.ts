@@ -32,7 +32,9 @@ export class RouteIndex {
 
   #paths(host: string | undefined): PathIndex {
     if (host === undefined) return this.#anyHost
-    const [map, key] = host.startsWith('*.') ? [this.#wildcards, host.slice(2)] : [this.#hosts, host]
+    const [map, key] = host.startsWith('*.')
+      ? [this.#wildcards, host.slice(2)]
+      : [this.#hosts, host.includes(':') ? `[${host}]` : host]
     let paths = map.get(key)
     if (paths === undefined) {
       paths = new PathIndex()

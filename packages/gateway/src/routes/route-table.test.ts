@@ -66,6 +66,10 @@ describe('the route table', () => {
     expect(asked(table, 'GET', 'example', '/')).toBeUndefined()
   })
 
+  it('knows an IPv6 address as requests write it', () => {
+    expect(asked([candidate('six', { host: '::1' })], 'GET', '[::1]', '/')).toBe('six')
+  })
+
   it('takes a higher priority before any host and path', () => {
     const table = [
       candidate('exact', { host: 'shop.example', path: '/a' }),
