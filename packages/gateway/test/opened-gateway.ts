@@ -1,130 +1,83 @@
 import { once } from 'node:events'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { createServer, type RequestListener, type Server } from 'node:http'
 import { type AddressInfo, connect, createServer as createTcpServer, type Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Writable } from 'node:stream'
 import {
-  type Clock,
   catalog,
   instance as checkedInstance,
   type InstanceInput,
   memory,
   type Notice,
-  type RouteInput,
-  route,
   systemClock,
 } from '@seamark/core'
-import { defaultBounds, type GatewayBounds } from '../src/front/bounds.ts'
-import type { CertificateFiles } from '../src/front/certificate.ts'
-import { passageway } from '../src/gateway.ts'
-import { Guards } from '../src/policy/guards.ts'
-import type { Policy } from '../src/policy/policy.ts'
-import type { Access, Inquiry, Report, Routes, Rule, Telemetry } from '../src/ports.ts'
-import { routeTable } from '../src/routes/route-table.ts'
+import { type GatewayOptions, gateway } from '@seamark/gateway'
+import { pino } from 'pino'
 
-export interface TestRoute extends RouteInput {
-  readonly service?: string
-  readonly policy?: Policy
+export interface OpenedOptions extends Partial<Omit<GatewayOptions, 'catalog' | 'logger' | 'notify'>> {
+  /** The content of a routes file. */
+  readonly file?: object
 }
 
-export interface OpenedOptions {
-  readonly routes?: readonly TestRoute[]
-  readonly bounds?: Partial<GatewayBounds>
-  readonly trustedProxies?: readonly string[]
-  readonly tls?: CertificateFiles
-  readonly ca?: string | Buffer
-  readonly access?: Access
-  readonly clock?: Clock
-}
-
-/** What telemetry heard of a request. */
-export interface Told {
-  readonly inquiry: Inquiry
-  readonly rule: Rule | undefined
-  readonly report: Report
-}
+/** A line of the request log. */
+// biome-ignore lint/suspicious/noExplicitAny: a test knows what it asked for
+export type Line = any
 
 export interface OpenedGateway extends AsyncDisposable {
   readonly url: string
   readonly port: number
-  readonly told: readonly Told[]
   readonly notices: readonly Notice[]
-  /** Resolves once telemetry has heard of so many requests. */
-  heard(count: number): Promise<readonly Told[]>
+  /** Resolves with all lines of the log, once some fits. */
+  logged(fits: (line: Line) => boolean): Promise<Line>
+  /** With the route `/`, unless it says another one. */
   register(instance: Partial<InstanceInput> & { port: number }): Promise<() => Promise<void>>
   close(): Promise<void>
 }
 
-/** A gateway on a free port, over an engine in memory, with routes that are given. */
-export async function opened(options: OpenedOptions = {}): Promise<OpenedGateway> {
-  const { clock = systemClock, routes: given = [{}] } = options
+/** A gateway on a free port, over an engine in memory. */
+export async function opened({ file, ...options }: OpenedOptions = {}): Promise<OpenedGateway> {
+  const { clock = systemClock } = options
+  const folder = await mkdtemp(join(tmpdir(), 'seamark-gateway-'))
+  const routesFile = join(folder, 'routes.json')
+  if (file !== undefined) await writeFile(routesFile, JSON.stringify(file))
   const engine = memory({ clock })
   const notices: Notice[] = []
   const notify = (notice: Notice) => void notices.push(notice)
   const replica = catalog(engine, { clock, notify })
   await replica.warm()
-  const rules = given.map(
-    ({ service = 'api', policy = {}, ...input }, index): Rule => ({
-      name: `test/${index}`,
-      route: route('route', input),
-      service: { namespace: 'default', service },
-      filter: undefined,
-      policy,
-      origin: 'test',
-    }),
-  )
-  const table = routeTable(rules.map((rule, age) => ({ rule, source: 'file', age })))
-  const routes: Routes = {
-    table,
-    snapshot: (rule) => replica.snapshot(rule.service),
-    subscribe: () => ({ [Symbol.dispose]() {} }),
-    async [Symbol.asyncDispose]() {},
-  }
-  const told: Told[] = []
+  const lines: Line[] = []
   const waiting = new Set<() => void>()
-  const telemetry: Telemetry = {
-    begin(inquiry) {
-      let rule: Rule | undefined
-      return {
-        traceparent: undefined,
-        tracestate: undefined,
-        routed: (found) => {
-          rule = found
-        },
-        ended: (report) => {
-          told.push({ inquiry, rule, report })
-          for (const wake of waiting) wake()
-        },
-      }
+  const log = new Writable({
+    write(chunk, _, done) {
+      lines.push(
+        ...String(chunk)
+          .trim()
+          .split('\n')
+          .map((line) => JSON.parse(line)),
+      )
+      for (const wake of [...waiting]) wake()
+      done()
     },
-  }
-  const guards = new Guards({ clock, random: Math.random, notify, routes })
-  const way = await passageway({
-    catalog: replica,
-    clock,
-    notify,
-    host: '127.0.0.1',
-    port: 0,
-    tls: options.tls,
-    routes,
-    access: options.access ?? { admit: () => undefined },
-    guards: (rule) => guards.of(rule),
-    telemetry,
-    trustedProxies: options.trustedProxies ?? [],
-    ca: options.ca,
-    bounds: { ...defaultBounds, ...options.bounds },
   })
-  const { port } = way.address
-  let closing: Promise<void> | undefined
-  const close = () => {
-    closing ??= way.close()
-    return closing
-  }
+  const running = await gateway({
+    catalog: replica,
+    port: 0,
+    status: false,
+    notify,
+    logger: pino({ level: 'debug' }, log),
+    ...(file !== undefined && { routesFile }),
+    ...options,
+  })
   return {
-    url: `${options.tls === undefined ? 'http' : 'https'}://127.0.0.1:${port}`,
-    port,
-    told,
+    url: running.url,
+    port: running.port,
     notices,
-    async heard(count) {
-      while (told.length < count)
+    async logged(fits) {
+      for (;;) {
+        const found = lines.find(fits)
+        if (found !== undefined) return found
         await new Promise<void>((resolve) => {
           const wake = () => {
             waiting.delete(wake)
@@ -132,27 +85,28 @@ export async function opened(options: OpenedOptions = {}): Promise<OpenedGateway
           }
           waiting.add(wake)
         })
-      return told
+      }
     },
-    async register(instance) {
-      const service = instance.service ?? 'api'
-      const id = instance.id ?? `${service}-${instance.port}`
-      await engine.register(
-        checkedInstance({ namespace: 'default', service, id, address: '127.0.0.1', ...instance }),
-      )
+    async register(given) {
+      const service = given.service ?? 'api'
+      const id = given.id ?? `${service}-${given.port}`
       const key = { namespace: 'default', service, id }
-      const has = () => replica.snapshot(key).entries.some((entry) => entry.instance.id === id)
+      await engine.register(checkedInstance({ ...key, address: '127.0.0.1', route: {}, ...given }))
+      const has = () =>
+        replica.snapshot(key).entries.some((entry) => entry.instance.id === id) &&
+        running.routes.table.rules.length > 0
       await changed(replica, has)
       return async () => {
         await engine.deregister(key)
-        await changed(replica, () => !has())
+        await changed(replica, () => !replica.snapshot(key).entries.some((entry) => entry.instance.id === id))
       }
     },
-    close,
+    close: () => running.close(),
     async [Symbol.asyncDispose]() {
-      await close()
+      await running.close()
       await replica[Symbol.asyncDispose]()
       await engine[Symbol.asyncDispose]()
+      await rm(folder, { recursive: true, force: true })
     },
   }
 }

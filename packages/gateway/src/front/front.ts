@@ -7,8 +7,8 @@ import type { TLSSocket } from 'node:tls'
 import { Deadlines } from '@seamark/client/traffic'
 import { type Clock, type Notify, SeamarkError } from '@seamark/core'
 import { items } from '../proxy/fields.ts'
-import type { Proxy } from '../proxy/proxy.ts'
 import { refusal, refuse } from '../proxy/refusal.ts'
+import type { Relay } from '../proxy/relay.ts'
 import type { GatewayBounds } from './bounds.ts'
 import { Certificate, type CertificateFiles, type Pair } from './certificate.ts'
 import { Lane, type LaneHost } from './lane.ts'
@@ -22,7 +22,7 @@ import { Tunnel } from './tunnel.ts'
 /** What requests meet in front of the proxy. */
 export interface FrontHost {
   readonly bounds: GatewayBounds
-  readonly proxy: Proxy
+  readonly relay: Relay
   readonly trust: Trust
   /** A connection is gone, or has nothing to do with lanes any more. */
   left(lane: Lane): void
@@ -35,7 +35,7 @@ export interface FrontOptions {
   readonly clock: Clock
   readonly notify: Notify
   readonly bounds: GatewayBounds
-  readonly proxy: Proxy
+  readonly relay: Relay
   readonly trust: Trust
 }
 
@@ -44,7 +44,7 @@ type AnyServer = Server | Http2SecureServer
 /** Listens for clients: HTTP/1.1, and with TLS HTTP/2 too. */
 export class Front implements LaneHost {
   readonly bounds: GatewayBounds
-  readonly proxy: Proxy
+  readonly relay: Relay
   readonly trust: Trust
   readonly idle: Deadlines
   readonly fresh: Deadlines
@@ -63,9 +63,9 @@ export class Front implements LaneHost {
   isDraining = false
 
   private constructor(options: FrontOptions, pair: Pair | undefined) {
-    const { bounds, proxy, trust, clock } = options
+    const { bounds, relay, trust, clock } = options
     this.bounds = bounds
-    this.proxy = proxy
+    this.relay = relay
     this.trust = trust
     this.#clock = clock
     this.idle = new Deadlines(clock, bounds.keepAliveTimeout)
@@ -200,7 +200,7 @@ export class Front implements LaneHost {
     const reply = new NodeReply(request, response, isExpected, () => isRefused || isLast())
     try {
       const call = said(request, this.bounds)
-      this.proxy.take(this.trust.call(call, this.trust.caller(socket.remoteAddress, this.#isSecure)), reply)
+      this.relay.take(this.trust.call(call, this.trust.caller(socket.remoteAddress, this.#isSecure)), reply)
     } catch (error) {
       isRefused = true
       refuse(reply, refusal(error))
@@ -233,7 +233,7 @@ export class Front implements LaneHost {
       const isWebSocket = items(request.headers.upgrade ?? '').join() === 'websocket' && call.method === 'GET'
       const upgrade = isWebSocket ? 'websocket' : undefined
       const caller = this.trust.caller((socket as Socket).remoteAddress, this.#isSecure)
-      this.proxy.take(this.trust.call({ ...call, upgrade }, caller), reply)
+      this.relay.take(this.trust.call({ ...call, upgrade }, caller), reply)
     } catch (error) {
       refuse(reply, refusal(error))
     }

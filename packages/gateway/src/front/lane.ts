@@ -89,7 +89,7 @@ export class Lane {
   }
 
   readonly #arrived = (chunk: Buffer): void => {
-    const { bounds, trust, proxy } = this.#host
+    const { bounds, trust, relay } = this.#host
     if (this.#reply.isUnderway || this.#waiting !== undefined) {
       this.#waiting = this.#waiting === undefined ? chunk : Buffer.concat([this.#waiting, chunk])
       this.#socket.pause()
@@ -108,7 +108,7 @@ export class Lane {
     } else if (this.#socket.isPaused()) this.#socket.resume()
     this.#requests++
     this.#reply.expect(said.method, this.#host.isDraining || this.#requests >= bounds.requestsPerConnection)
-    proxy.take(trust.call(said, this.#caller), this.#reply)
+    relay.take(trust.call(said, this.#caller), this.#reply)
   }
 
   readonly #ended = (): void => {
@@ -144,5 +144,6 @@ export class Lane {
     socket.pause()
     socket.unshift(chunk)
     this.#host.handOver(socket)
+    socket.resume()
   }
 }

@@ -35,16 +35,18 @@ export interface DestinationsHost {
   readonly bounds: Pick<GatewayBounds, 'answerTimeout' | 'tryTimeout' | 'retries'>
 }
 
-/** What is learned of the instances of one rule. It outlives changes of the rule. */
+/** What is learned of the instances of one rule. It outlives changes of the rule that leave its guard. */
 class Experience {
-  /** As it is now. */
+  /** As they are now. */
   rule: Rule
-  readonly #errands = new WeakMap<Part, Errand>()
+  guard: Guard
+  readonly #errands = new Map<Part, Errand>()
   readonly #host: DestinationsHost
   readonly #traffic: TrafficSetting
 
-  constructor(rule: Rule, host: DestinationsHost, traffic: TrafficSetting) {
+  constructor(rule: Rule, guard: Guard, host: DestinationsHost, traffic: TrafficSetting) {
     this.rule = rule
+    this.guard = guard
     this.#host = host
     this.#traffic = traffic
   }
@@ -60,6 +62,15 @@ class Experience {
     }
     return errand
   }
+
+  refresh(): void {
+    for (const { traffic } of this.#errands.values()) traffic.refresh()
+  }
+
+  close(): void {
+    for (const { traffic } of this.#errands.values()) traffic.close()
+    this.#errands.clear()
+  }
 }
 
 /** What the gateway is called among those that share a service out. */
@@ -74,12 +85,23 @@ export class Destinations {
   readonly #services = new Map<string, Destination>()
   readonly #timeouts = new Map<number, Deadlines>()
   readonly #subscription: Disposable
+  readonly #news: Disposable
 
   constructor(host: DestinationsHost) {
     this.#host = host
     this.#subscription = host.routes.subscribe(({ rules }) => {
       const names = new Set(rules.map(nameOf))
-      for (const name of this.#experiences.keys()) if (!names.has(name)) this.#experiences.delete(name)
+      for (const [name, experience] of this.#experiences) {
+        if (names.has(name)) continue
+        experience.close()
+        this.#experiences.delete(name)
+      }
+    })
+    // Connections to instances that left are closed without waiting for a request.
+    this.#news = host.catalog.subscribe(({ services }) => {
+      const changed = new Set(services.map(serviceId))
+      for (const experience of this.#experiences.values())
+        if (changed.has(serviceId(experience.rule.service))) experience.refresh()
     })
   }
 
@@ -110,18 +132,26 @@ export class Destinations {
 
   close(): void {
     this.#subscription[Symbol.dispose]()
+    this.#news[Symbol.dispose]()
+    for (const experience of this.#experiences.values()) experience.close()
     for (const timeout of this.#timeouts.values()) timeout.close()
   }
 
   #newDestination(rule: Rule): Destination {
     const { guards, clock, carrier, bounds } = this.#host
     const name = nameOf(rule)
-    const experience = this.#experiences.get(name) ?? new Experience(rule, this.#host, this.#traffic)
-    this.#experiences.set(name, experience)
+    const guard = guards(rule)
+    let experience = this.#experiences.get(name)
+    if (experience === undefined) {
+      experience = new Experience(rule, guard, this.#host, this.#traffic)
+      this.#experiences.set(name, experience)
+    } else if (experience.guard !== guard) experience.close()
     experience.rule = rule
+    experience.guard = guard
+    const known = experience
     const { retries = bounds.retries, timeout = bounds.answerTimeout } = rule.route
     return {
-      guard: guards(rule),
+      guard,
       setting: {
         clock,
         carrier,
@@ -133,7 +163,7 @@ export class Destinations {
         hedge: undefined,
         ended: undefined,
       },
-      errand: (part) => experience.errand(part),
+      errand: (part) => known.errand(part),
     }
   }
 

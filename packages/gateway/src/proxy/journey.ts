@@ -11,8 +11,8 @@ import { answerFields } from './answer-fields.ts'
 import type { Consignment } from './consignment.ts'
 import type { Destination } from './destinations.ts'
 import type { Fields } from './fields.ts'
-import type { ProxyHost } from './proxy.ts'
 import { type Refusal, refusal, refuse } from './refusal.ts'
+import type { RelayHost } from './relay.ts'
 import { isChunked, requestHead } from './request-head.ts'
 
 /** Why nobody gives an answer, so that a fallback may. */
@@ -20,7 +20,7 @@ const nobody = new Set(['unavailable', 'attempts_failed', 'timeout'])
 
 /** A request on its way through the gateway, and its answer on the way back. */
 export class Journey implements NativeHandler, Replier, Consignment {
-  readonly #host: ProxyHost
+  readonly #host: RelayHost
   readonly #call: Call
   readonly #reply: Reply
   readonly #passage: Passage
@@ -44,7 +44,7 @@ export class Journey implements NativeHandler, Replier, Consignment {
   path = ''
   head = ''
 
-  constructor(host: ProxyHost, call: Call, reply: Reply) {
+  constructor(host: RelayHost, call: Call, reply: Reply) {
     this.#host = host
     this.#call = call
     this.#reply = reply

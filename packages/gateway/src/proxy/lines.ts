@@ -1,4 +1,5 @@
-import type { Carrier, NativeHandler } from '@seamark/client/traffic'
+import { isIPv6 } from 'node:net'
+import type { Carrier, Condition, Connections, NativeHandler } from '@seamark/client/traffic'
 import type { Clock, Entry, Timer } from '@seamark/core'
 import type { Dispatcher } from 'undici'
 import type { GatewayBounds } from '../front/bounds.ts'
@@ -25,11 +26,15 @@ interface Harbour {
   readonly ca: string | Buffer | undefined
   /** With a request under way. */
   readonly busy: Set<Line>
+  /** Nobody holds it any more. */
+  abandoned(berth: Berth): void
 }
 
-/** The connections to one address. */
-class Berth implements LineHost {
+/** The connections to one address. They are closed once all who hold them have released them, and nothing is under way. */
+class Berth implements LineHost, Connections {
+  readonly origin: string
   readonly place: Place
+  holders = 0
   readonly #harbour: Harbour
   readonly clock: Clock
   readonly bounds: AnswerBounds
@@ -38,7 +43,8 @@ class Berth implements LineHost {
   /** The one that was used last is used next: so that what is too much is closed. */
   readonly #idle: Line[] = []
 
-  constructor(place: Place, harbour: Harbour) {
+  constructor(origin: string, place: Place, harbour: Harbour) {
+    this.origin = origin
     this.place = place
     this.#harbour = harbour
     this.clock = harbour.clock
@@ -57,8 +63,19 @@ class Berth implements LineHost {
 
   idle(line: Line, duration: number): void {
     this.#harbour.busy.delete(line)
+    if (this.holders === 0) {
+      line.close()
+      return
+    }
     line.idleUntil = this.clock.now() + duration
     this.#idle.push(line)
+  }
+
+  release(): void {
+    this.holders--
+    if (this.holders > 0) return
+    this.clear(Number.POSITIVE_INFINITY)
+    this.#harbour.abandoned(this)
   }
 
   closed(line: Line): void {
@@ -78,19 +95,19 @@ class Berth implements LineHost {
 export class Lines implements Carrier {
   readonly #harbour: Harbour
   readonly #stillTimeout: number
-  readonly #byEntry = new WeakMap<Entry, Berth>()
   readonly #berths = new Map<string, Berth>()
   #timer: Timer | undefined
   failure: Error | undefined
 
   constructor({ clock, bounds, ca }: LinesOptions) {
     this.#stillTimeout = bounds.stillTimeout
-    this.#harbour = { clock, bounds, ca, busy: new Set() }
+    const abandoned = ({ origin }: Berth) => void this.#berths.delete(origin)
+    this.#harbour = { clock, bounds, ca, busy: new Set(), abandoned }
   }
 
   carry(
     entry: Entry,
-    _condition: unknown,
+    condition: Condition,
     options: Dispatcher.DispatchOptions,
     _headers: unknown,
     handler: NativeHandler,
@@ -100,7 +117,11 @@ export class Lines implements Carrier {
       return
     }
     const consignment = options as Consignment
-    const berth = this.#berth(entry)
+    let berth = condition.connections as Berth | undefined
+    if (berth === undefined) {
+      berth = this.#hold(entry)
+      condition.connections = berth
+    }
     const line = (consignment.isUpgrade ? undefined : berth.take()) ?? this.#open(berth, consignment)
     this.#harbour.busy.add(line)
     line.carry(consignment, handler)
@@ -114,17 +135,16 @@ export class Lines implements Carrier {
     for (const line of [...this.#harbour.busy]) line.close(error)
   }
 
-  #berth(entry: Entry): Berth {
-    let berth = this.#byEntry.get(entry)
+  #hold({ instance: { scheme, address, port } }: Entry): Berth {
+    const isSecure = scheme === 'https'
+    const origin = `${scheme}://${isIPv6(address) ? `[${address}]` : address}:${port}`
+    let berth = this.#berths.get(origin)
     if (berth === undefined) {
-      const { scheme, address, port } = entry.instance
-      const isSecure = scheme === 'https'
-      const name = `${scheme} ${address} ${port}`
       const place = { host: address, port: port === 0 ? (isSecure ? 443 : 80) : port, isSecure }
-      berth = this.#berths.get(name) ?? new Berth(place, this.#harbour)
-      this.#berths.set(name, berth)
-      this.#byEntry.set(entry, berth)
+      berth = new Berth(origin, place, this.#harbour)
+      this.#berths.set(origin, berth)
     }
+    berth.holders++
     return berth
   }
 
@@ -146,6 +166,5 @@ export class Lines implements Carrier {
     let any = busy.size > 0
     for (const berth of this.#berths.values()) any = berth.clear(now) || any
     if (any) this.#timer = clock.after(rounds, () => this.#look())
-    else this.#berths.clear()
   }
 }

@@ -3,7 +3,7 @@ import type { Reply } from '../front/reply.ts'
 import type { Fields } from './fields.ts'
 
 /** Details that say nothing of what is behind the gateway. */
-const public_ = ['reason', 'retryAfter'] as const
+const told = ['reason', 'retryAfter'] as const
 
 /** What a client is told. Who was tried, and where, is for the log. */
 export interface Refusal {
@@ -26,7 +26,7 @@ export function refusal(error: unknown, fields: Fields = []): Refusal {
     ? error
     : new SeamarkError('internal', 'The gateway failed at this: its log says why.')
   const shown = Object.fromEntries(
-    public_.flatMap((name) => (details?.[name] === undefined ? [] : [[name, details[name]]])),
+    told.flatMap((name) => (details?.[name] === undefined ? [] : [[name, details[name]]])),
   )
   const body = Buffer.from(
     JSON.stringify({

@@ -6,19 +6,21 @@ import type { Destinations } from './destinations.ts'
 import { Journey } from './journey.ts'
 
 /** The rooms that requests go through. */
-export interface ProxyHost {
+export interface RelayHost {
   readonly routes: Routes
   readonly access: Access
   readonly telemetry: Telemetry
   readonly destinations: Destinations
   readonly bounds: Pick<GatewayBounds, 'bodyBytes'>
+  /** Whether all that is registered is known. */
+  readonly isWarm: () => boolean
 }
 
 /** Sends requests on, and their answers back. */
-export class Proxy {
-  readonly #host: ProxyHost
+export class Relay {
+  readonly #host: RelayHost
 
-  constructor(host: ProxyHost) {
+  constructor(host: RelayHost) {
     this.#host = host
   }
 
