@@ -43,10 +43,11 @@ export class Condition {
     return this.#latency * Math.exp((this.#observedAt - now) / decay) * (this.pending + 1)
   }
 
-  /** Takes note of the time to an answer. */
-  observe(latency: number, now: number): void {
+  /** Takes note of the time to an answer; one who fails is not the cheaper for failing fast. */
+  observe(time: number, success: boolean, now: number): void {
     const fading = Math.exp((this.#observedAt - now) / decay)
     const faded = this.#latency * fading
+    const latency = success ? time : Math.max(time, faded)
     this.#latency = latency > faded ? latency : faded + latency * (1 - fading)
     this.#observedAt = now
   }

@@ -211,6 +211,33 @@ describe.each([
       expect(busy).toBe(2)
     })
 
+    it.each([
+      [429, 'as many seconds', () => '20'],
+      [503, 'until a date', (now: number) => new Date(now + 20_000).toUTCString()],
+    ])('leaves one alone that answers %d and wants that, %s', async (status, _, until) => {
+      const clock = fakeClock()
+      const discovery = registry({ clock })
+      let busy = 0
+      const busyPort = await instance((_, response) => {
+        busy++
+        response.writeHead(status, { 'Retry-After': until(clock.date()) }).end('busy')
+      })
+      await announce(discovery, 'busy', busyPort, { ttl: '1h' })
+      await announce(discovery, 'free', await instance(says('free')), { ttl: '1h' })
+      await discovery.find('api')
+      const dispatcher = agent(discovery, { balancer: 'round-robin' })
+      const ask = async () => (await request('http://api.seamark/', { dispatcher })).body.text()
+      for (let n = 0; n < 6; n++) expect(await ask()).toBe('free')
+      expect(busy).toBe(1)
+      // Dates have no milliseconds.
+      await clock.advance(18_500)
+      for (let n = 0; n < 6; n++) await ask()
+      expect(busy).toBe(1)
+      await clock.advance(1_600)
+      for (let n = 0; n < 6; n++) await ask()
+      expect(busy).toBe(2)
+    })
+
     it('is answered with the 503 when there is nobody else', async () => {
       const discovery = registry()
       await announce(discovery, 'busy', await instance(says('busy', 503)))
@@ -284,6 +311,38 @@ describe.each([
       expect(wedged).toBe(6)
     })
 
+    it('by accepting and never answering gets five requests, which take no longer than a try each', async () => {
+      const clock = fakeClock()
+      const discovery = registry({ clock })
+      let wedged = 0
+      await announce(discovery, 'wedged', await tcp((socket) => socket.on('data', () => wedged++)))
+      await announce(discovery, 'alive', await instance(says('alive')))
+      await discovery.find('api')
+      const dispatcher = agent(discovery, { balancer: 'round-robin', tryTimeout: '1s' })
+      for (let n = 0; n < 20; n++) {
+        const before = wedged
+        let isAnswered = false
+        const answer = request('http://api.seamark/', { dispatcher }).then(({ body }) => {
+          isAnswered = true
+          return body.text()
+        })
+        await expect.poll(() => isAnswered || wedged > before, { interval: 1 }).toBe(true)
+        if (wedged > before) await clock.advance(1_000)
+        expect(await answer).toBe('alive')
+      }
+      expect(wedged).toBe(5)
+    })
+
+    it('at once is not the one that seems to be the fastest', async () => {
+      const discovery = registry()
+      for (const id of ['dead', 'too']) await announce(discovery, id, await deadPort())
+      await announce(discovery, 'alive', await instance(says('alive')))
+      await discovery.find('api')
+      const dispatcher = agent(discovery, { retryBudget: { share: 0, perSecond: 10 } })
+      for (let n = 0; n < 100; n++)
+        expect(await (await request('http://api.seamark/', { dispatcher })).body.text()).toBe('alive')
+    })
+
     it('is not ejected when too many are', async () => {
       const discovery = registry()
       const ports = await Promise.all([1, 2, 3, 4].map(() => instance(says('wrong', 500))))
@@ -345,6 +404,24 @@ describe.each([
       await clock.advance(100)
       expect(await Promise.all(answers)).toEqual(['fast', 'fast'])
       await once(slow[0]!, 'close')
+    })
+
+    it('is given to the other of two that are asked when one has no answer', async () => {
+      const clock = fakeClock()
+      const discovery = registry({ clock })
+      const asked: ServerResponse[] = []
+      const port = await instance((_, response) => asked.push(response))
+      for (const id of ['a', 'b']) await announce(discovery, id, port)
+      await discovery.find('api')
+      const dispatcher = agent(discovery, { hedgeAfter: '100ms' })
+      const answer = request('http://api.seamark/', { dispatcher })
+      await expect.poll(() => asked.length).toBe(1)
+      await clock.advance(100)
+      await expect.poll(() => asked.length).toBe(2)
+      asked[1]!.writeHead(503).end('busy')
+      await once(asked[1]!, 'close')
+      asked[0]!.end('slow')
+      expect(await (await answer).body.text()).toBe('slow')
     })
   })
 

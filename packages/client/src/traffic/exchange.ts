@@ -51,6 +51,8 @@ interface Trace {
 const idempotent = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE', 'TRACE'])
 /** Answers that another instance may do better than: its gateway has nobody, or it is overloaded. */
 const retryable = new Set([429, 502, 503, 504])
+/** What no answer at all counts for at least, in ms: one who is dead refuses quickly, and would look cheap. */
+const unanswered = 1_000
 
 /**
  * A request, from the name of a service to the last byte of an answer: tried at one instance after the other, while that is
@@ -206,7 +208,7 @@ export class Exchange implements Due {
       this.#fail(error)
       return
     }
-    this.#observe(attempt, false)
+    this.#observe(attempt, false, unanswered)
     this.#trace(attempt, error.message)
     // Somebody else is asked already.
     if (this.#one !== undefined) return
@@ -332,9 +334,10 @@ export class Exchange implements Due {
     loser?.abort(new Error('Another instance answered first.'))
   }
 
-  #observe(attempt: Attempt, success: boolean): void {
+  #observe(attempt: Attempt, success: boolean, least = 0): void {
     const now = this.#setting.clock.now()
-    this.#errand.traffic.observe(attempt.condition, success, now - attempt.begunAt, now)
+    const latency = Math.max(now - attempt.begunAt, least)
+    this.#errand.traffic.observe(attempt.condition, success, latency, now)
   }
 
   #leave(attempt: Attempt): void {

@@ -50,33 +50,27 @@ export class ServiceDispatcher extends Dispatcher {
       return false
     }
     if (destination === null) return this.#others.dispatch(options, handler)
-    const errand = this.destinations.errand(destination, options)
-    return this.send(
-      errand,
-      options,
-      native,
-      destination.service.isKnown ? undefined : destination.service.known(),
-    )
+    const exchange = this.#exchange(this.destinations.errand(destination, options), options, native)
+    if (exchange === undefined) return false
+    const { service } = destination
+    if (service.isKnown) exchange.begin()
+    else {
+      this.#waiting.add(exchange)
+      exchange.beginAfter(service.known().finally(() => this.#waiting.delete(exchange)))
+    }
+    return true
   }
 
-  /** Sends what is asked of a service to one of its instances: once something is known, or to this one first. */
+  /** Sends what is asked of a service that is known to one of its instances; with an entry, to that one first. */
   send(
     errand: Errand,
     options: Dispatcher.DispatchOptions,
     handler: NativeHandler,
-    first?: Promise<unknown> | Entry,
+    first: Entry | undefined,
   ): boolean {
-    if (this.#closed !== undefined || this.#destroyed !== undefined) {
-      handler.onError(this.destroyed ? new errors.ClientDestroyedError() : new errors.ClientClosedError())
-      return false
-    }
-    const exchange = new Exchange(this.#setting, errand, options, handler)
-    this.#underway++
-    if (first instanceof Promise) {
-      this.#waiting.add(exchange)
-      exchange.beginAfter(first.finally(() => this.#waiting.delete(exchange)))
-    } else exchange.begin(first)
-    return true
+    const exchange = this.#exchange(errand, options, handler)
+    exchange?.begin(first)
+    return exchange !== undefined
   }
 
   /** Takes no more requests, and resolves once all are answered and their connections closed. */
@@ -99,6 +93,19 @@ export class ServiceDispatcher extends Dispatcher {
     const reason = error instanceof Error ? error : new errors.ClientDestroyedError()
     this.#destroyed ??= this.#destroy(reason)
     return callback === undefined ? this.#destroyed : void this.#destroyed.then(callback, callback)
+  }
+
+  #exchange(
+    errand: Errand,
+    options: Dispatcher.DispatchOptions,
+    handler: NativeHandler,
+  ): Exchange | undefined {
+    if (this.closed || this.destroyed) {
+      handler.onError(this.destroyed ? new errors.ClientDestroyedError() : new errors.ClientClosedError())
+      return undefined
+    }
+    this.#underway++
+    return new Exchange(this.#setting, errand, options, handler)
   }
 
   async #close(): Promise<void> {

@@ -226,7 +226,7 @@ export class Traffic {
 
   /** The instance answered, or did not, after `latency` ms; it is `now`. */
   observe(condition: Condition, success: boolean, latency: number, now = this.#host.clock.now()): void {
-    condition.observe(latency, now)
+    condition.observe(latency, success, now)
     if (this.#outliers?.observe(condition, success, now)) this.#out()
   }
 
