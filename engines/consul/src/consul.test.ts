@@ -1,7 +1,11 @@
 import { randomUUID } from 'node:crypto'
 import { Resolver } from 'node:dns/promises'
+import { once } from 'node:events'
 import { rmSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
 import { directoryFollower, type Follower, follower, itemFollower } from '@seamark/conformance'
 import {
   catalog,
@@ -408,6 +412,34 @@ engineTests('consul', () => {
       code: 'configuration',
       message: expect.stringContaining('session-ttl-min=10s'),
     })
+  })
+
+  it('opens another session when its own ended before anything could be bound to it', async () => {
+    const { prefix } = world()
+    let sessions = 0
+    // Consul, but for a session that ends at once.
+    const late = createServer(async (request, response) => {
+      const body = await text(request)
+      const init = { method: request.method!, ...(body !== '' && { body }) }
+      const answer = await fetch(`http://127.0.0.1:${server.port}${request.url}`, init)
+      const answered = await answer.text()
+      if (request.url === '/v1/session/create' && ++sessions === 1)
+        await ask('PUT', `/session/destroy/${JSON.parse(answered).ID}`)
+      response.writeHead(answer.status, { 'x-consul-index': answer.headers.get('x-consul-index') ?? '1' })
+      response.end(answered)
+    }).listen(0, '127.0.0.1')
+    await once(late, 'listening')
+    const { port } = late.address() as AddressInfo
+    const engine = consul(`consul://127.0.0.1:${port}/${prefix}?session-ttl-min=500ms`)
+    try {
+      const lease = await engine.register(an(unique(), 'i1'), { ttl: 60_000 })
+      expect(sessions).toBe(2)
+      expect(await engine.renew([lease.token])).toEqual([true])
+    } finally {
+      await engine[Symbol.asyncDispose]()
+      late.close()
+      late.closeAllConnections()
+    }
   })
 
   it('is unavailable where nobody listens, and says where that is', async () => {

@@ -111,13 +111,13 @@ class Consul implements Engine {
     const secret = token()
     const hash = hashOf(secret)
     await this.#makeNode(false)
-    const session = ttl === undefined ? undefined : await this.#openSession(ttl)
+    const binding = ttl === undefined ? undefined : { ttl, session: await this.#openSession(ttl) }
     try {
-      const { revision, former } = await this.#put(instance, hash, session, ttl)
+      const { revision, former } = await this.#put(instance, hash, binding)
       if (former?.Session !== undefined) await this.#endSession(former.Session)
       return this.#lease(instance, secret, ttl, revision)
     } catch (error) {
-      if (session !== undefined) await this.#endSession(session)
+      if (binding !== undefined) await this.#endSession(binding.session)
       throw error
     }
   }
@@ -126,15 +126,18 @@ class Consul implements Engine {
   #put(
     instance: Instance,
     hash: string,
-    session: string | undefined,
-    ttl: number | undefined,
+    binding: Binding | undefined,
   ): Promise<{ revision: Revision; former: Item | undefined }> {
     const key = this.#keys.instance(instance)
     const leaseKey = this.#keys.lease(hash)
     const { namespace, service, id } = instance
-    const lease = leaseValue({ namespace, service, id, ttl })
+    const lease = leaseValue({ namespace, service, id, ttl: binding?.ttl })
     let replaced: Item | undefined
-    return this.#transact(async () => {
+    return this.#transact(async (_unsure, refused) => {
+      // Others wrote for so long that the session ended meanwhile.
+      if (binding !== undefined && refused instanceof Conflict && refused.message.includes(binding.session))
+        binding.session = await this.#openSession(binding.ttl)
+      const session = binding?.session
       const former = await this.#agent.item(key)
       const before = former && readable(() => instanceRecord(former.Value))
       // A write of ours whose answer was lost.
@@ -380,11 +383,11 @@ class Consul implements Engine {
   }
 
   /** Reads, decides and writes; again, when what was read had changed. */
-  async #transact<T>(plan: (unsure: boolean) => Promise<Plan<T>>): Promise<T> {
+  async #transact<T>(plan: (unsure: boolean, refused: unknown) => Promise<Plan<T>>): Promise<T> {
     let refused: unknown
     let unsure = false
     for (let attempt = 0; attempt < attempts; attempt++) {
-      const planned = await plan(unsure)
+      const planned = await plan(unsure, refused)
       if (!('operations' in planned)) return planned.done
       try {
         return planned.result(await this.#agent.write(planned.operations))
@@ -494,6 +497,12 @@ class Consul implements Engine {
       },
     }
   }
+}
+
+/** What makes a registration end: the session that its entries are bound to, opened again if it ended before they were written. */
+interface Binding {
+  readonly ttl: number
+  session: string
 }
 
 type Plan<T> =
