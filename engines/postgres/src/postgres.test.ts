@@ -451,7 +451,7 @@ engineTests('postgres', () => {
       expect(notices.filter(({ event }) => event === 'record_skipped')).toHaveLength(2)
       // What a newer Seamark adds is left out.
       await admin.query(
-        `UPDATE ${schema}.instances SET instance = '{"route":1,' || substr(instance, 2) WHERE id = 'good'`,
+        `UPDATE ${schema}.instances SET instance = '{"novelty":1,' || substr(instance, 2) WHERE id = 'good'`,
       )
       await follow(handle).until('the good one', ({ entries }) => entries.size === 1)
     })
