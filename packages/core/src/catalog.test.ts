@@ -261,6 +261,21 @@ describe('a catalog', () => {
   })
 })
 
+describe('a catalog of everything', () => {
+  it('believes that a service is empty after a restart, unless it is told to protect what it knows', async () => {
+    for (const protectEmpty of [false, true]) {
+      const { view, play, settle, clock } = await opened({ protectEmpty })
+      play(reset(7, [entry('a', 1), entry('w', 2, { service: 'web' })]))
+      await settle()
+      play(new Error('gone'))
+      await clock.advance(10_000)
+      play(reset(0, [entry('w', 2, { service: 'web' })]))
+      await settle()
+      expect(ids(view)).toEqual(protectEmpty ? ['a'] : [])
+    }
+  })
+})
+
 describe('a catalog on demand', () => {
   async function watching(options: Parameters<typeof watchingCatalog>[1] = {}) {
     const clock = fakeClock()

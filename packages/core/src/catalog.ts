@@ -51,14 +51,15 @@ export interface CatalogOptions {
   clock?: Clock
   /** Default: nobody is told. */
   notify?: Notify
+  /**
+   * Keep what is known of a service when a reset says that it is empty, as after a registry's restart, until it has
+   * instances again. A deletion that is seen happening is always believed. Default true for a catalog on demand, which is
+   * a client's; false for one of everything, which is a server's.
+   */
+  protectEmpty?: boolean
 }
 
 export interface WatchingCatalogOptions extends CatalogOptions {
-  /**
-   * Keep what is known of a service when a reset says that it is empty, as after a registry's restart, until it has
-   * instances again. A deletion that is seen happening is always believed. Default true.
-   */
-  protectEmpty?: boolean
   /** What a former run knew at `date` (ms since 1970): served, and stale, until the source answers. */
   initial?: { readonly entries: readonly Entry[]; readonly date: number }
 }
