@@ -45,6 +45,7 @@ const everybody = ruleFor('shop')
 interface Guarded {
   readonly access: ReloadableAccess
   readonly clock: FakeClock
+  readonly routes: { table: RouteTable }
   readonly notices: readonly Notice[]
   /** Seconds since 1970. */
   now(): number
@@ -54,18 +55,16 @@ interface Guarded {
   routed(...rules: readonly Rule[]): void
 }
 
+const tableOf = (rules: readonly Rule[]): RouteTable => ({
+  rules,
+  conflicts: [],
+  match: () => ({ allow: undefined }),
+})
+
 function guarded(setting: Record<string, unknown> | undefined, ...rules: readonly Rule[]): Guarded {
   const clock = fakeClock()
   const notices: Notice[] = []
-  const listeners = new Set<(table: RouteTable) => void>()
-  const tableOf = (rules: readonly Rule[]) => ({ rules, conflicts: [], match: () => ({ allow: undefined }) })
-  const routes = {
-    table: tableOf(rules),
-    subscribe(listener: (table: RouteTable) => void): Disposable {
-      listeners.add(listener)
-      return { [Symbol.dispose]: () => listeners.delete(listener) }
-    },
-  }
+  const routes: { table: RouteTable } = { table: tableOf(rules) }
   const read = setting && accessSetting('access', setting, folder)
   const tested = access(read, { clock, notify: (notice) => notices.push(notice), routes })
   open.push(tested)
@@ -80,6 +79,7 @@ function guarded(setting: Record<string, unknown> | undefined, ...rules: readonl
   return {
     access: tested,
     clock,
+    routes,
     notices,
     now: () => Math.floor(clock.date() / 1_000),
     ask,
@@ -87,7 +87,7 @@ function guarded(setting: Record<string, unknown> | undefined, ...rules: readonl
       ask(rule, token === undefined ? {} : { authorization: `Bearer ${token}` }),
     routed(...rules) {
       routes.table = tableOf(rules)
-      for (const listener of listeners) listener(routes.table)
+      tested.reload(read)
     },
   }
 }
@@ -448,6 +448,13 @@ describe('a reload of access', () => {
     access.reload(undefined)
     expect(await admit(tokens.rsa)).toMatchObject({ code: 'not_allowed' })
     expect(notices.map(({ event }) => event)).toEqual(['access_missing', 'access_missing'])
+  })
+
+  it('tells of no rule that came together with the access that it needs', () => {
+    const { access, notices, routes } = guarded(undefined)
+    routes.table = tableOf([ticketQuery])
+    access.reload(setting(ec))
+    expect(notices).toEqual([])
   })
 
   it('changes nothing when the keys cannot be used, or when nothing changed', async () => {

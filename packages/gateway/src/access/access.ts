@@ -11,14 +11,17 @@ export interface AccessHost extends Omit<KeyringHost, 'fetch'> {
   /** Hears of `access_missing` beside what is told of keys. */
   readonly notify: Notify
   /** The rules, of which it is told when nobody can pass them. */
-  readonly routes: Pick<Routes, 'table' | 'subscribe'>
+  readonly routes: Pick<Routes, 'table'>
   /** How keys are fetched. Default the global one. */
   readonly fetch?: Fetch
 }
 
 /** Access whose setting can be replaced. */
 export interface ReloadableAccess extends Access, AsyncDisposable {
-  /** From the next request on. An equal setting changes nothing. Throws `configuration`, and then everything stays as it was. */
+  /**
+   * Whenever rules or the setting may have changed; holds from the next request on. An equal setting changes nothing. Throws
+   * `configuration`, and then everything stays as it was.
+   */
   reload(setting: AccessSetting | undefined): void
 }
 
@@ -32,7 +35,6 @@ export function access(setting: AccessSetting | undefined, host: AccessHost): Re
 
 class TokenAccess implements ReloadableAccess {
   readonly #host: AccessHost
-  readonly #subscription: Disposable
   /** Rules of which it was told that they let nobody in. */
   readonly #told = new Set<string>()
   readonly #closing = new Set<Promise<void>>()
@@ -42,7 +44,6 @@ class TokenAccess implements ReloadableAccess {
   constructor(setting: AccessSetting | undefined, host: AccessHost) {
     this.#host = host
     this.reload(setting)
-    this.#subscription = host.routes.subscribe(() => this.#review())
   }
 
   admit(rule: Rule, inquiry: Inquiry): Identity | undefined | Promise<Identity | undefined> {
@@ -66,19 +67,24 @@ class TokenAccess implements ReloadableAccess {
   }
 
   reload(setting: AccessSetting | undefined): void {
-    if (this.#verifier !== undefined && JSON.stringify(setting) === JSON.stringify(this.#setting)) return
+    try {
+      if (JSON.stringify(setting) !== JSON.stringify(this.#setting)) this.#replace(setting)
+    } finally {
+      this.#review()
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#retire()
+    await Promise.all(this.#closing)
+  }
+
+  #replace(setting: AccessSetting | undefined): void {
     const { fetch: custom, clock, notify } = this.#host
     const next = setting && new TokenVerifier(setting, { clock, notify, fetch: custom ?? fetch })
     this.#retire()
     this.#setting = setting
     this.#verifier = next
-    this.#review()
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#subscription[Symbol.dispose]()
-    this.#retire()
-    await Promise.all(this.#closing)
   }
 
   #retire(): void {
@@ -86,6 +92,7 @@ class TokenAccess implements ReloadableAccess {
     if (closing !== undefined) this.#closing.add(closing)
   }
 
+  /** Tells of rules that nobody can pass. */
   #review(): void {
     const closed =
       this.#verifier !== undefined ? [] : this.#host.routes.table.rules.filter(({ route }) => route.roles)
