@@ -20,6 +20,7 @@ const names = [
   'interceptor',
   'propagation',
   'blocking',
+  'presence',
   'memory',
   'start-up',
   'engines',
