@@ -39,6 +39,15 @@ describe('verified tokens', () => {
     expect(tokens.get('first')).toBeUndefined()
   })
 
+  it('are whole: the end of one is not enough', () => {
+    const tokens = new VerifiedTokens(fakeClock(), 10_000)
+    const end = 'x'.repeat(100)
+    tokens.set(`a${end}`, anna, Number.POSITIVE_INFINITY)
+    expect(tokens.get(`a${end}`)).toBe(anna)
+    for (const other of [`b${end}`, end, end.slice(-32), `ba${end}`])
+      expect(tokens.get(other)).toBeUndefined()
+  })
+
   it('are all forgotten when told to', () => {
     const tokens = new VerifiedTokens(fakeClock(), 10_000)
     tokens.set('a', anna, Number.POSITIVE_INFINITY)

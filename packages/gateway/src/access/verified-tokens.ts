@@ -2,6 +2,7 @@ import type { Clock } from '@seamark/core'
 import type { Identity } from '../ports.ts'
 
 interface Verified {
+  readonly token: string
   readonly identity: Identity
   /** Milliseconds since 1970: until when the token holds. */
   readonly until: number
@@ -10,12 +11,15 @@ interface Verified {
 /** What an entry takes beside its token, roughly. */
 const overhead = 512
 
+/** Characters at the end of a token, of its signature, that it is found by: to hash all of it takes longer than all the rest. */
+const tail = 32
+
 /**
  * Tokens that were verified, until they expire, so that only the first request with one costs a signature. Only tokens that
  * hold get in, so that strangers cannot push others out. Those that were not used for longest go first, roughly: what was
  * used since the older half was the younger one moves on.
  *
- * That it looks texts up is no oracle: a map compares a token only with one of the same hash, and these are seeded.
+ * How long it takes to compare tells nobody anything: a token is compared only with one that has the same end of a signature.
  */
 export class VerifiedTokens {
   readonly #clock: Clock
@@ -31,20 +35,22 @@ export class VerifiedTokens {
   }
 
   get(token: string): Identity | undefined {
-    const young = this.#young.get(token)
-    const verified = young ?? this.#old.get(token)
-    if (verified === undefined) return undefined
+    const key = token.slice(-tail)
+    const young = this.#young.get(key)
+    const verified = young ?? this.#old.get(key)
+    if (verified === undefined || verified.token !== token) return undefined
     if (this.#clock.date() >= verified.until) {
-      this.#old.delete(token)
-      if (this.#young.delete(token)) this.#youngBytes -= size(token)
+      this.#old.delete(key)
+      if (this.#young.delete(key)) this.#youngBytes -= size(token)
       return undefined
     }
-    if (young === undefined) this.#add(token, verified)
+    if (young === undefined) this.#add(key, verified)
     return verified.identity
   }
 
   set(token: string, identity: Identity, until: number): void {
-    if (!this.#young.has(token)) this.#add(token, { identity, until })
+    const key = token.slice(-tail)
+    if (!this.#young.has(key)) this.#add(key, { token, identity, until })
   }
 
   clear(): void {
@@ -53,14 +59,15 @@ export class VerifiedTokens {
     this.#youngBytes = 0
   }
 
-  #add(token: string, verified: Verified): void {
-    if (this.#youngBytes + size(token) > this.#halfBytes) {
+  #add(key: string, verified: Verified): void {
+    const bytes = size(verified.token)
+    if (this.#youngBytes + bytes > this.#halfBytes) {
       this.#old = this.#young
       this.#young = new Map()
       this.#youngBytes = 0
     }
-    this.#young.set(token, verified)
-    this.#youngBytes += size(token)
+    this.#young.set(key, verified)
+    this.#youngBytes += bytes
   }
 }
 

@@ -18,6 +18,11 @@ describe('the network of a client', () => {
     ['64:ff9b::192.0.2.33', '64:ff9b:0:0::/64'],
     ['1:2::3:4:5:192.0.2.33', '1:2:0:3::/64'],
     ['fe80::1%eth0', 'fe80:0:0:0::/64'],
+    ['::ffff:0:1', '0:0:0:0::/64'],
+    ['::ffff:0:192.0.2.1', '0:0:0:0::/64'],
+    ['1::ffff:192.0.2.1', '1:0:0:0::/64'],
+    ['1:2:3:4:5:6:7::', '1:2:3:4::/64'],
+    ['::2:3:4:5:6:7:8', '0:2:3:4::/64'],
     ['', ''],
     ['no:address', 'no:address'],
   ])('of %j is %j', (address, network) => {
@@ -28,11 +33,16 @@ describe('the network of a client', () => {
     const near = fc.tuple(fc.ipV6(), fc.ipV6(), fc.boolean())
     fc.assert(
       fc.property(near, ([one, random, isNear]) => {
-        const other = isNear ? one.replace(/[0-9a-f]$/i, '7') : random
+        const other = isNear ? one.replace(/[0-9a-f]$/i, '1') : random
         const list = new BlockList()
         list.addSubnet(one, 64, 'ipv6')
         expect(clientNetwork(one) === clientNetwork(other)).toBe(list.check(other, 'ipv6'))
       }),
     )
+  })
+
+  it('is something for whatever text comes', () => {
+    const texts = fc.string({ unit: fc.constantFrom('0', '1', 'f', ':', '.', '%', 'x') })
+    fc.assert(fc.property(texts, (text) => expect(clientNetwork(text)).toBeTypeOf('string')))
   })
 })
