@@ -3,13 +3,14 @@ import { createServer, type IncomingMessage, type ServerOptions, type ServerResp
 import { type AddressInfo, createServer as createTcpServer, type Socket } from 'node:net'
 import { type ConnectOptions, connect, type Discovery } from '@seamark/client'
 import type { FakeClock } from '@seamark/core/testing'
-import { afterEach } from 'vitest'
 
-/** Run after each test, the last one first. */
+/** What a test leaves open. */
 export const closing: (() => Promise<unknown> | unknown)[] = []
-afterEach(async () => {
+
+/** For after each test: the last one first. */
+export async function closed(): Promise<void> {
   for (const close of closing.splice(0).reverse()) await close()
-})
+}
 
 export type Handler = (request: IncomingMessage, response: ServerResponse) => void
 

@@ -4,12 +4,14 @@ import { Readable } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { fakeClock } from '@seamark/core/testing'
 import { Agent, type Dispatcher, fetch, request } from 'undici'
-import { describe, expect, it } from 'vitest'
-import { announce, closing, deadPort, instance, registry, says, tcp } from '../../test/instances.ts'
+import { afterEach, describe, expect, it } from 'vitest'
+import { announce, closed, closing, deadPort, instance, registry, says, tcp } from '../../test/instances.ts'
 import type { Discovery } from '../discovery.ts'
 import type { RequestOptions } from './destinations.ts'
 import { interceptor } from './interceptor.ts'
 import { dispatcher } from './service-dispatcher.ts'
+
+afterEach(closed)
 
 function composed(discovery: Discovery, options?: RequestOptions): Dispatcher {
   const agent = new Agent()

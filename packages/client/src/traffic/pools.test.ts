@@ -4,10 +4,12 @@ import type { Socket } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { fakeClock } from '@seamark/core/testing'
 import { type Dispatcher, request } from 'undici'
-import { describe, expect, it } from 'vitest'
-import { announce, closing, type Handler, instance, registry, says } from '../../test/instances.ts'
+import { afterEach, describe, expect, it } from 'vitest'
+import { announce, closed, closing, type Handler, instance, registry, says } from '../../test/instances.ts'
 import type { Discovery } from '../discovery.ts'
 import { type DispatcherOptions, dispatcher } from './service-dispatcher.ts'
+
+afterEach(closed)
 
 function own(discovery: Discovery, options?: DispatcherOptions): Dispatcher {
   const own = dispatcher(discovery, options)

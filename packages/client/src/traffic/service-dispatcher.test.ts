@@ -8,11 +8,13 @@ import { buffer, text } from 'node:stream/consumers'
 import { pipeline } from 'node:stream/promises'
 import type { TLSSocket } from 'node:tls'
 import { type Dispatcher, errors, interceptors, request, WebSocket } from 'undici'
-import { describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it } from 'vitest'
 import { certificate, key } from '../../test/certificate.ts'
-import { announce, closing, instance, registry, says, tcp } from '../../test/instances.ts'
+import { announce, closed, closing, instance, registry, says, tcp } from '../../test/instances.ts'
 import type { Discovery } from '../discovery.ts'
 import { type DispatcherOptions, dispatcher, type ServiceDispatcher } from './service-dispatcher.ts'
+
+afterEach(closed)
 
 function own(discovery: Discovery, options?: DispatcherOptions): ServiceDispatcher {
   const own = dispatcher(discovery, options)

@@ -1,9 +1,20 @@
 import { Readable } from 'node:stream'
 import { isSeamarkError } from '@seamark/core'
 import { MockAgent } from 'undici'
-import { describe, expect, it } from 'vitest'
-import { announce, closing, deadPort, type Handler, instance, registry, says } from '../../test/instances.ts'
+import { afterEach, describe, expect, it } from 'vitest'
+import {
+  announce,
+  closed,
+  closing,
+  deadPort,
+  type Handler,
+  instance,
+  registry,
+  says,
+} from '../../test/instances.ts'
 import { connect } from '../connect.ts'
+
+afterEach(closed)
 
 const echo: Handler = ({ method, url, headers }, response) => {
   response.end(`${method} ${url} ${headers.host}`)
