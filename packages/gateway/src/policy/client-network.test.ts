@@ -43,6 +43,10 @@ describe('the network of a client', () => {
 
   it('is something for whatever text comes', () => {
     const texts = fc.string({ unit: fc.constantFrom('0', '1', 'f', ':', '.', '%', 'x') })
-    fc.assert(fc.property(texts, (text) => expect(clientNetwork(text)).toBeTypeOf('string')))
+    fc.assert(
+      fc.property(texts, (text) => {
+        expect(clientNetwork(text)).toBeTypeOf('string')
+      }),
+    )
   })
 })
