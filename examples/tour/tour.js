@@ -83,7 +83,7 @@ async function tour() {
       }
       const seconds = ((performance.now() - killed) / 1_000).toFixed(1)
       console.log(
-        `  Its lease ran out, and it was gone after ${seconds} s. www was asked ${asked} times meanwhile, and answered.`,
+        `  The registry missed its connection, and it was gone after ${seconds} s. www was asked ${asked} times meanwhile, and answered.`,
       )
 
       console.log('www is asked 300 times more.')
