@@ -31,8 +31,6 @@ export class Lane {
   #place: Place | undefined
   #placeIn: Deadlines
   #requests = 0
-  /** The client sends no more. */
-  #isEnded = false
 
   constructor(host: LaneHost, socket: Socket, isSecure: boolean) {
     this.#host = host
@@ -66,7 +64,7 @@ export class Lane {
   }
 
   replied(mayGoOn: boolean): void {
-    if (!mayGoOn || this.#isEnded || this.#host.isDraining) {
+    if (!mayGoOn || this.#host.isDraining) {
       this.#socket.end()
       return
     }
@@ -112,8 +110,9 @@ export class Lane {
   }
 
   readonly #ended = (): void => {
-    this.#isEnded = true
-    if (!this.#reply.isUnderway && this.#waiting === undefined) this.#socket.end()
+    // Nobody sends requests and goes on listening only: it is gone, as `node:http` and nginx take it too.
+    if (this.#reply.isUnderway) this.#socket.destroy()
+    else this.#socket.end()
   }
 
   readonly #drained = (): void => this.#reply.drained()

@@ -7,6 +7,11 @@ import type { Replier, Reply } from './reply.ts'
 export type Request = IncomingMessage | Http2ServerRequest
 export type Response = ServerResponse | Http2ServerResponse
 
+/** Whether it came over HTTP/2, whatever it says of itself. */
+export function isCurrent(request: Request): request is Http2ServerRequest {
+  return 'stream' in request
+}
+
 /** Answers through `node:http` or `node:http2`. */
 export class NodeReply implements Reply {
   readonly #response: Response
@@ -21,7 +26,7 @@ export class NodeReply implements Reply {
   /** `isLast`: whether the connection is to end with this answer. */
   constructor(request: Request, response: Response, isExpected: boolean, isLast: () => boolean) {
     this.#response = response
-    this.#isCurrent = request.httpVersionMajor === 2
+    this.#isCurrent = isCurrent(request)
     this.#isExpected = isExpected
     this.#isLast = isLast
     this.#isBodyless = request.method === 'HEAD'

@@ -3,7 +3,7 @@ import type { Fields } from '../proxy/fields.ts'
 import { requestPath } from '../routes/request-path.ts'
 import type { GatewayBounds } from './bounds.ts'
 import type { Said } from './call.ts'
-import type { Request } from './node-reply.ts'
+import { isCurrent, type Request } from './node-reply.ts'
 import { authority } from './target.ts'
 
 type RequestBounds = Pick<GatewayBounds, 'urlBytes' | 'headerFields'>
@@ -13,7 +13,9 @@ type RequestBounds = Pick<GatewayBounds, 'urlBytes' | 'headerFields'>
  * then nothing more is to be read from its connection.
  */
 export function said(request: Request, bounds: RequestBounds): Said {
-  const { method = '', url = '', httpVersionMajor: version } = request
+  const { method = '', url = '', httpVersion: version } = request
+  if (!isCurrent(request) && version !== '1.1' && version !== '1.0')
+    throw invalid(`HTTP/${version} is not spoken like this.`, 'request')
   const fields = request.rawHeaders.slice()
   if (fields.length > bounds.headerFields * 2)
     throw new SeamarkError('headers_too_large', `There are more than ${bounds.headerFields} fields.`, {
@@ -34,7 +36,7 @@ export function said(request: Request, bounds: RequestBounds): Said {
   if (lengths.length > 1) throw invalid('There is more than one Content-Length.', 'content-length')
   const [length] = lengths
   const isChunked = kept.some((name, at) => at % 2 === 0 && name === 'transfer-encoding')
-  if (isChunked && (length !== undefined || version !== 1 || request.httpVersion === '1.0'))
+  if (isChunked && (length !== undefined || version !== '1.1'))
     throw invalid('It cannot be told where the body ends.', 'transfer-encoding')
   if (length !== undefined && !/^\d{1,15}$/.test(length))
     throw invalid('The Content-Length is no number.', 'content-length')
@@ -46,10 +48,10 @@ export function said(request: Request, bounds: RequestBounds): Said {
   const path = requestPath(target)
   if (path === undefined)
     throw invalid('The URL is none, or one that may be understood in several ways.', 'url')
-  if (named === undefined && request.httpVersion !== '1.0') throw invalid('There is no Host.', 'host')
+  if (named === undefined && version !== '1.0') throw invalid('There is no Host.', 'host')
   const found = named === undefined ? { authority: '', host: '' } : authority(named)
   if (found === undefined) throw invalid('The Host is none.', 'host')
-  const hasBody = version === 2 ? !isEnded(request) : isChunked || Number(length ?? 0) > 0
+  const hasBody = isCurrent(request) ? !request.stream.endAfterHeaders : isChunked || Number(length ?? 0) > 0
   return {
     method,
     path: path.path,
@@ -65,7 +67,7 @@ export function said(request: Request, bounds: RequestBounds): Said {
 
 /** The path asked for, and the authority: RFC 9112, 3.2.2, and RFC 9113, 8.3.1. */
 function targetOf(request: Request, url: string, host: string | undefined): [string, string | undefined] {
-  if ('authority' in request && request.httpVersionMajor === 2) {
+  if (isCurrent(request)) {
     const { authority } = request
     if (authority !== '' && authority !== undefined && host !== undefined && !isSame(host, authority))
       throw invalid('The Host is another one than the authority.', 'host')
@@ -81,11 +83,6 @@ function targetOf(request: Request, url: string, host: string | undefined): [str
 
 function isSame(one: string, other: string): boolean {
   return one.toLowerCase() === other.toLowerCase()
-}
-
-/** Whether an HTTP/2 request came without a body. */
-function isEnded(request: Request): boolean {
-  return 'stream' in request && request.stream.endAfterHeaders
 }
 
 function invalid(message: string, field: string): SeamarkError {
