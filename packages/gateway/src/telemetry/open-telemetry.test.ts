@@ -1,3 +1,5 @@
+import { execFile } from 'node:child_process'
+import { promisify } from 'node:util'
 import { type Context, context, propagation, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api'
 import { W3CTraceContextPropagator } from '@opentelemetry/core'
 import {
@@ -163,4 +165,28 @@ it('passes the trace on by itself while nobody has set up tracing', async () => 
   expect(passage.traceparent).toContain(parent.traceId)
   expect(passage.traceparent).not.toContain(parent.spanId)
   expect(passage.tracestate).toBe('congo=t61')
+})
+
+it('is done without where its API is not installed', async () => {
+  // Only another process can be without it: here, it is installed.
+  const hidden = `export function resolve(name, context, next) {
+    if (name !== '@opentelemetry/api') return next(name, context)
+    throw Object.assign(new Error('There is none.'), { code: 'ERR_MODULE_NOT_FOUND' })
+  }`
+  const script = `
+    import { register } from 'node:module'
+    register(${JSON.stringify(`data:text/javascript,${encodeURIComponent(hidden)}`)})
+    const absent = await import('@opentelemetry/api').catch(({ code }) => code)
+    const { catalog, memory } = await import('@seamark/core')
+    const { gateway } = await import('@seamark/gateway')
+    const replica = catalog(memory())
+    await replica.warm()
+    const { url, close } = await gateway({ catalog: replica, port: 0, status: false })
+    const { status } = await fetch(url)
+    console.log(absent, status)
+    await close()
+    await replica[Symbol.asyncDispose]()`
+  const args = ['--input-type=module', '--eval', script]
+  const { stdout } = await promisify(execFile)(process.execPath, args, { cwd: import.meta.dirname })
+  expect(stdout).toBe('ERR_MODULE_NOT_FOUND 404\n')
 })
