@@ -94,10 +94,7 @@ export class Exchange implements Due {
 
   /** Call it once; with an entry, that one is tried first. */
   begin(first?: Entry): void {
-    if (!this.#open()) return
-    const entry = first ?? this.#errand.traffic.choose(this.#errand.wish)
-    if (entry === undefined) this.#fail(this.#errand.absence())
-    else this.#begin(entry)
+    if (this.#open()) this.#begin(first)
   }
 
   /** As `begin`, once something is known; what that throws is what the request fails with. */
@@ -105,10 +102,7 @@ export class Exchange implements Due {
     if (!this.#open()) return
     known.then(
       () => {
-        if (this.#over) return
-        const entry = this.#errand.traffic.choose(this.#errand.wish)
-        if (entry === undefined) this.#fail(this.#errand.absence())
-        else this.#begin(entry)
+        if (!this.#over) this.#begin(undefined)
       },
       (error: Error) => this.#fail(error),
     )
@@ -246,10 +240,17 @@ export class Exchange implements Due {
     return !this.#over
   }
 
-  #begin(entry: Entry): void {
-    const { hedge } = this.#setting
+  #begin(first: Entry | undefined): void {
+    const { clock, hedge } = this.#setting
+    const { traffic, wish } = this.#errand
+    const now = clock.now()
+    const entry = first ?? traffic.choose(wish, now)
+    if (entry === undefined) {
+      this.#fail(this.#errand.absence())
+      return
+    }
     if (hedge !== undefined && this.#isSafe) this.#hedge = hedge.add({ expired: () => this.#hedgeNow() })
-    this.#try(entry)
+    this.#try(entry, now)
   }
 
   /** Whether it may be sent again though it may have arrived. */
@@ -273,10 +274,9 @@ export class Exchange implements Due {
     return code === '' || (code.startsWith('UND_') && code !== 'UND_ERR_CONNECT_TIMEOUT')
   }
 
-  #try(entry: Entry): void {
-    const { clock, tryTimeout, carrier } = this.#setting
+  #try(entry: Entry, now: number): void {
+    const { tryTimeout, carrier } = this.#setting
     const condition = this.#errand.traffic.condition(entry)
-    const now = clock.now()
     const attempt = new Attempt(this, entry, condition, now)
     this.#tries++
     this.#first ??= entry
@@ -290,7 +290,7 @@ export class Exchange implements Due {
   /** Not from within what a connection tells: undici reads one connection at a time, and another one might have something to say. */
   #tryLater(entry: Entry): void {
     queueMicrotask(() => {
-      if (!this.#over) this.#try(entry)
+      if (!this.#over) this.#try(entry, this.#setting.clock.now())
     })
   }
 
@@ -322,7 +322,7 @@ export class Exchange implements Due {
     this.#hedge = undefined
     if (this.#over || this.#winner !== undefined || this.#one === undefined) return
     const other = this.#another()
-    if (other !== undefined) this.#try(other)
+    if (other !== undefined) this.#try(other, this.#setting.clock.now())
   }
 
   #win(attempt: Attempt): void {

@@ -63,13 +63,13 @@ export class Pools implements Carrier {
       return
     }
     const { origin } = endpoint(entry)
-    const fitting = headers === options.headers ? options : readdressed(options, origin, headers)
     let pool = condition.connections as OriginPool | undefined
     if (pool === undefined) {
       pool = this.#hold(origin)
       condition.connections = pool
     }
-    pool.dispatch(fitting, handler)
+    const isAsIs = headers === options.headers
+    pool.dispatch(isAsIs ? options : readdressed(options, origin, headers, pool.servername), handler)
   }
 
   /** Closes what is idle now, and resolves once all that is under way has come to its end. */
@@ -128,6 +128,8 @@ interface OriginPoolHost {
 /** The connections to one origin. They are closed when all who hold them have released them, once nothing is under way. */
 class OriginPool implements Connections {
   readonly origin: string
+  /** Without TLS nobody reads it, but without it undici works it out of the host, for as long as it takes to choose an instance. */
+  readonly servername: string | undefined
   readonly #host: OriginPoolHost
   #pool: Pool | undefined
   #isUsed = false
@@ -135,6 +137,7 @@ class OriginPool implements Connections {
 
   constructor(origin: string, host: OriginPoolHost) {
     this.origin = origin
+    this.servername = origin.startsWith('http:') ? 'none' : undefined
     this.#host = host
   }
 

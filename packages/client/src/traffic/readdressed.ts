@@ -39,7 +39,12 @@ const known: ReadonlySet<string> = new Set([
  * The request as a connection is given it. Written out, so that all have one shape: what undici reads from objects of many
  * shapes, it reads slowly (measured: a spread costs a fifth of a request).
  */
-export function readdressed(options: Options, origin: string, headers: Headers): Options {
+export function readdressed(
+  options: Options,
+  origin: string,
+  headers: Headers,
+  ownServername?: string,
+): Options {
   const { servername, maxRedirections } = options as Untold
   const copy = {
     origin,
@@ -57,7 +62,7 @@ export function readdressed(options: Options, origin: string, headers: Headers):
     expectContinue: options.expectContinue,
     typeOfService: options.typeOfService,
     throwOnError: options.throwOnError,
-    servername,
+    servername: servername ?? ownServername,
     maxRedirections,
   }
   return copy as Options

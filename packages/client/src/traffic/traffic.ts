@@ -186,11 +186,10 @@ export class Traffic {
    * Who gets the next request: an instance that is reached over HTTP. Those that are ejected do only when nobody else is left;
    * those tried before never do.
    */
-  choose(wish: Wish = anybody): Entry | undefined {
+  choose(wish: Wish = anybody, now = this.#host.clock.now()): Entry | undefined {
     this.refresh()
     const choose = this.#prepared.find(wish)
     const { tried, key } = wish
-    const now = this.#host.clock.now()
     this.#now = now
     const random = this.#host.random()
     const turn = this.#turn++
