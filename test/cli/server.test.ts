@@ -36,6 +36,7 @@ describe('seamark server', () => {
       address: '127.0.0.1',
       port: server.port,
       dns: null,
+      gateway: null,
       engine: 'lmdb',
       data: store('document'),
       pid: server.process.pid,

@@ -34,9 +34,10 @@ export async function configuration<G extends OptionGroup>(group: G, sources: So
       // Both are checked even when a flag overrides them: what is wrong now is a surprise later.
       const below = line && checked(line.origin, () => option.type.yaml(line.value))
       const above = variable && checked(variable.origin, () => option.type.variable(variable.value as string))
-      // The very same option: `register`'s port is another than the server's.
-      if (group[name] === option && sources.flags[name] === undefined)
-        values[name] = above ?? below ?? option.default
+      // The very same option: `register`'s port is another than the server's, which has the gateway's by a longer name.
+      const own = Object.keys(group).find((key) => group[key] === option)
+      if (own !== undefined && sources.flags[own] === undefined)
+        values[own] = above ?? below ?? option.default
     }
   return values as Values<G>
 }

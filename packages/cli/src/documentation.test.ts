@@ -7,6 +7,10 @@ import { exitCodes, exitOf } from './exit-codes.ts'
 import {
   client,
   everywhere,
+  gateway,
+  gatewayAlone,
+  gatewayEnabled,
+  gatewayInside,
   kebab,
   type Option,
   type OptionGroup,
@@ -20,11 +24,18 @@ function page(name: string): string {
   return readFileSync(new URL(`../../../docs/reference/${name}.md`, import.meta.url), 'utf8')
 }
 
+/** What sets it, whichever command; the gateway's options have longer names with a server. */
+function flagsOf(name: string, option: Option): string[] {
+  const longer = Object.entries<Option>(gatewayInside).find(([, one]) => one === option)?.[0]
+  if (option === gatewayEnabled.enabled) return [kebab(longer!)]
+  return [name, option.alias, longer].filter((flag) => flag !== undefined).map(kebab)
+}
+
 /** A row of a Markdown table for each option of a group. */
 function rows(prefix: string, group: OptionGroup): string {
   return Object.entries<Option>(group)
     .map(([name, option]) => {
-      const flags = [`\`--${kebab(name)}\``, ...(option.alias ? [`\`--${option.alias}\``] : [])]
+      const flags = flagsOf(name, option).map((flag) => `\`--${flag}\``)
       const text = option.type.placeholder === undefined ? 'false' : defaultText(option)
       return [
         flags.join(', '),
@@ -45,6 +56,7 @@ describe('docs/reference/configuration.md', () => {
     ['commands that ask a server', 'SEAMARK_', client],
     ['seamark server', 'SEAMARK_', server],
     ['seamark register', 'SEAMARK_REGISTER_', register],
+    ['seamark gateway', 'SEAMARK_GATEWAY_', { ...gatewayAlone, ...gateway, ...gatewayEnabled }],
   ])('has the options of %s as they are', (_, prefix, group) => {
     expect(page('configuration')).toContain(`\n${rows(prefix, group)}\n\n`)
   })
@@ -53,7 +65,7 @@ describe('docs/reference/configuration.md', () => {
 describe('docs/reference/cli.md', () => {
   it.each(commands.map(({ name }) => name))('has the help of seamark %s as it is printed', (name) => {
     const main = fileURLToPath(new URL('../dist/main.js', import.meta.url))
-    const help = execFileSync(process.execPath, [main, name, '--help'], { encoding: 'utf8' })
+    const help = execFileSync(process.execPath, [main, ...name.split(' '), '--help'], { encoding: 'utf8' })
     expect(page('cli')).toContain(`\n## seamark ${name}\n`)
     expect(page('cli')).toContain(`\n\`\`\`text\n${help}\`\`\`\n`)
   })

@@ -44,7 +44,7 @@ describe('a line of the log, for people', () => {
 describe('a logger', () => {
   it.each(['json', 'pretty'] as const)('writes lines of its level and above as %s', (format) => {
     const stream = new PassThrough().setEncoding('utf8')
-    const logger = log(stream, { level: 'warn', format, paint: plain })
+    const logger = log(stream, { logLevel: 'warn', logFormat: format })
     logger.info('unsaid')
     logger.warn({ event: 'said' }, 'said')
     const text: string = stream.read()

@@ -1,19 +1,30 @@
 import type { Writable } from 'node:stream'
+import type { Notify } from '@seamark/core'
 import { type DestinationStream, type Logger, pino } from 'pino'
-import type { Colour, Paint } from './paint.ts'
+import { type Colour, type Paint, paintFor } from './paint.ts'
 import { printable } from './table.ts'
 
-export interface LogOptions {
-  readonly level: string
-  readonly format: 'pretty' | 'json'
-  readonly paint: Paint
+/** The options of commands that log. */
+export interface LogSettings {
+  readonly logLevel: string
+  /** `auto`: pretty on a terminal, else JSON. */
+  readonly logFormat: 'auto' | 'pretty' | 'json'
 }
 
 /** A logger that writes to a stream: JSON lines, as pino does, or one line for people. */
-export function log(stream: Writable, { level, format, paint }: LogOptions): Logger {
-  const destination: DestinationStream =
-    format === 'json' ? stream : { write: (record) => void stream.write(`${pretty(record, paint)}\n`) }
-  return pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, destination)
+export function log(stream: Writable & { isTTY?: boolean }, { logLevel, logFormat }: LogSettings): Logger {
+  const paint = paintFor(stream, process.env)
+  const isPretty = logFormat === 'pretty' || (logFormat === 'auto' && stream.isTTY === true)
+  const destination: DestinationStream = isPretty
+    ? { write: (record) => void stream.write(`${pretty(record, paint)}\n`) }
+    : stream
+  return pino({ level: logLevel, base: null, timestamp: pino.stdTimeFunctions.isoTime }, destination)
+}
+
+/** Logs notices. */
+export function logged(logger: Logger): Notify {
+  return ({ level, event, message, details: { error, ...details } = {} }) =>
+    logger[level]({ event, ...details, ...(error !== undefined && { err: error }) }, message)
 }
 
 const levels: Readonly<Record<number, readonly [Colour, string]>> = {

@@ -159,6 +159,58 @@ export const server = {
   ),
 }
 
+/** Of the gateway, wherever it runs. */
+export const gateway = {
+  host: defaulted(named('address'), '127.0.0.1', 'the address to listen on; 0.0.0.0 for everybody'),
+  port: defaulted(whole(0, 65_535, 'port'), 8080, 'the port to listen on; 0 takes a free one'),
+  routes: optional(
+    named('file'),
+    'routes, policies and access beyond what instances say, as JSON; read again when it changes',
+  ),
+  tlsCert: optional(named('file'), 'speak TLS with this certificate, in PEM; read again when it changes'),
+  tlsKey: optional(named('file'), 'the key of the certificate, in PEM'),
+  trustedProxy: defaulted(
+    list(named('network')),
+    [],
+    'an address or a network of proxies in front, whose word on who asks is believed, such as 10.0.0.0/8',
+  ),
+  statusPort: optional(
+    wholeOr('off', 0, 65_535, 'port'),
+    'the port on loopback for /healthz, /readyz, /metrics and /routes; 0 takes a free one, off none; default 8081, or none if that is taken',
+  ),
+  requestLog: defaulted(
+    choice(['all', 'failures', 'off'], 'which'),
+    'all',
+    'which requests to log: all, failures or off',
+  ),
+}
+
+/** Of a gateway that runs by itself. */
+export const gatewayAlone = {
+  engine: optional(
+    named('url'),
+    'watch an engine that several processes share, such as etcd://10.0.0.1, instead of a server',
+  ),
+}
+
+/** Whether a gateway runs inside the server. */
+export const gatewayEnabled = {
+  enabled: defaulted(onOff, false, 'bring requests from outside to what is registered here'),
+}
+
+/** The gateway's options as the server has them. */
+export const gatewayInside = {
+  gateway: gatewayEnabled.enabled,
+  gatewayHost: gateway.host,
+  gatewayPort: gateway.port,
+  gatewayRoutes: gateway.routes,
+  gatewayTlsCert: gateway.tlsCert,
+  gatewayTlsKey: gateway.tlsKey,
+  gatewayTrustedProxy: gateway.trustedProxy,
+  gatewayStatusPort: gateway.statusPort,
+  gatewayRequestLog: gateway.requestLog,
+}
+
 export const register = {
   port: optional(port, 'the port of the instance (required)'),
   address: optional(
@@ -175,6 +227,11 @@ export const register = {
   weight: defaulted(whole(0, limits.weight), 1, 'its share of the requests'),
   tag: defaulted(list(named('tag')), [], 'a tag'),
   meta: defaulted(pairs, {}, 'metadata'),
+  route: optional(
+    named('route'),
+    'how gateways expose it: a path, or a host and a path: shop.example/tickets',
+  ),
+  role: defaulted(list(named('role')), [], 'a role that lets callers in through its route'),
   ttl: optional(
     duration,
     'stay in the foreground and keep renewing the registration; when not renewed for so long, it is forgotten',
@@ -214,6 +271,11 @@ export const maintenance = {
 export const sections = [
   { key: undefined, prefix: 'SEAMARK_', options: { ...everywhere, ...client, ...server } },
   { key: 'register', prefix: 'SEAMARK_REGISTER_', options: register },
+  {
+    key: 'gateway',
+    prefix: 'SEAMARK_GATEWAY_',
+    options: { ...gatewayEnabled, ...gatewayAlone, ...gateway },
+  },
 ] as const satisfies readonly {
   key: string | undefined
   prefix: string

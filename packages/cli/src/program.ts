@@ -2,6 +2,9 @@ import { Command as Commander, CommanderError, Option as Flag } from 'commander'
 import type { Command } from './command.ts'
 import { deregister } from './commands/deregister.ts'
 import { find } from './commands/find.ts'
+import { gateway } from './commands/gateway.ts'
+import { gatewayExplain } from './commands/gateway-explain.ts'
+import { gatewayRoutes } from './commands/gateway-routes.ts'
 import { instances } from './commands/instances.ts'
 import { maintenance } from './commands/maintenance.ts'
 import { register } from './commands/register.ts'
@@ -14,6 +17,7 @@ import { complaint, exitCode, Failure } from './failure.ts'
 import { client, everywhere, kebab, type Option, type OptionGroup } from './options.ts'
 import { output } from './output.ts'
 import { packageVersion } from './package-version.ts'
+import { suggestion } from './suggestion.ts'
 
 /** All commands, in the order of the help. */
 export const commands: readonly Command<typeof everywhere>[] = [
@@ -25,6 +29,9 @@ export const commands: readonly Command<typeof everywhere>[] = [
   find,
   watch,
   maintenance,
+  gateway,
+  gatewayRoutes,
+  gatewayExplain,
 ]
 
 type Flags = Readonly<Record<string, readonly string[] | boolean | undefined>>
@@ -81,11 +88,20 @@ async function parse(words: readonly string[]): Promise<Call | number> {
     .enablePositionalOptions()
     .exitOverride()
     .configureOutput({ outputError: () => {} })
-    .configureHelp({ subcommandTerm: (sub) => term(sub.name()) })
+    .configureHelp({ subcommandTerm: term })
     .addHelpText('after', footer)
   for (const flag of flagsOf({ ...client, ...everywhere })) program.addOption(flag.hideHelp())
+  const subs = new Map<string, Commander>()
   for (const command of commands) {
-    const sub = program.command(command.name).summary(command.summary).description(about(command))
+    const words = command.name.split(' ')
+    const parent = subs.get(words.slice(0, -1).join(' ')) ?? program
+    const sub = parent.command(words.at(-1)!).summary(command.summary).description(about(command))
+    subs.set(command.name, sub)
+    const further = commands
+      .filter(({ name }) => name.startsWith(`${command.name} `))
+      .map(({ name }) => name.slice(command.name.length + 1))
+    if (further.length > 0)
+      sub.helpCommand('help [command]', 'print the help of a command').allowExcessArguments()
     for (const { syntax, help } of command.arguments) sub.argument(syntax, help)
     if (command.rest !== undefined) {
       sub.argument(`[${command.rest.syntax}]`, command.rest.help)
@@ -96,7 +112,11 @@ async function parse(words: readonly string[]): Promise<Call | number> {
     for (const flag of flagsOf(command.options)) sub.addOption(flag)
     sub.addHelpText('after', `\nExamples:\n${examples(command)}`)
     sub.action(() => {
-      const flags = { ...program.opts<Flags>(), ...sub.opts<Flags>() }
+      const flags: Flags = { ...program.opts(), ...(parent !== program && parent.opts()), ...sub.opts() }
+      if (further.length > 0 && sub.args.length > 0) {
+        const near = suggestion(sub.args[0]!, further) || ` There are: ${further.join(', ')}.`
+        throw new Failure('usage', `seamark ${command.name} has no command "${sub.args[0]}".${near}`)
+      }
       for (const name of Object.keys(flags))
         if (!Object.hasOwn(command.options, name))
           throw new Failure('usage', `seamark ${command.name} takes no --${kebab(name)}.`)
@@ -126,10 +146,16 @@ Examples:
   seamark find --help                 all about a command`
 
 /** A command as the list of commands has it. */
-function term(name: string): string {
-  const command = commands.find((command) => command.name === name)
-  if (command === undefined) return `${name} [command]`
-  return [name, ...command.arguments.map(({ syntax }) => syntax)].join(' ')
+function term(sub: Commander): string {
+  const command = commands.find(({ name }) => name === fullName(sub))
+  if (command === undefined) return `${sub.name()} [command]`
+  return [sub.name(), ...command.arguments.map(({ syntax }) => syntax)].join(' ')
+}
+
+/** `gateway routes` for the command `routes` of `gateway`. */
+function fullName(sub: Commander): string {
+  const { parent } = sub
+  return parent === null || parent.parent === null ? sub.name() : `${fullName(parent)} ${sub.name()}`
 }
 
 function about({ summary, description }: { summary: string; description?: string }): string {
@@ -170,10 +196,18 @@ export function defaultText({ type, default: value }: Option): string | undefine
 }
 
 function misuse(error: CommanderError, words: readonly string[]): Failure {
-  const command = words.find((word) => commands.some(({ name }) => name === word))
-  const help = command === undefined ? 'seamark --help' : `seamark ${command} --help`
+  const help = ['seamark', ...calledWords(words), '--help'].join(' ')
   const message = error.message.replace(/^error: /, '').replace('\n', ' ')
   return new Failure('usage', `${message}\n  How it goes: ${help}`, { cause: error })
+}
+
+/** The words that name the command, as far as they name one. */
+function calledWords(words: readonly string[]): readonly string[] {
+  const isName = (text: string) => commands.some(({ name }) => name === text)
+  const at = words.findIndex(isName)
+  if (at < 0) return []
+  const two = words.slice(at, at + 2)
+  return isName(two.join(' ')) ? two : two.slice(0, 1)
 }
 
 /** Divides what is no option into the command's arguments and what stood after `--`. */

@@ -1,5 +1,5 @@
 import { hostname } from 'node:os'
-import { type CheckInput, displayName, type InstanceKey } from '@seamark/core'
+import { type CheckInput, displayName, type InstanceKey, type RouteInput } from '@seamark/core'
 import { hostPort } from '../address.ts'
 import { api, instancePath } from '../api.ts'
 import { command } from '../command.ts'
@@ -28,6 +28,10 @@ export const register = command({
       line: 'seamark register db --port 5432 --address 10.0.0.7 --scheme tcp --check-tcp',
       does: 'something that runs elsewhere, as long as it accepts connections',
     },
+    {
+      line: 'seamark register tickets --port 3000 --route shop.example/tickets --role tickets-query',
+      does: 'for a gateway to lead there whoever has the role',
+    },
     { line: 'seamark register api --port 3000 --ttl 10s', does: 'for as long as this command runs' },
     {
       line: 'seamark register api --port 3000 --version 2.1.0 --check-http /healthz -- node app.js',
@@ -41,6 +45,8 @@ export const register = command({
         'usage',
         'Say which port the instance listens on: --port 3000 (or SEAMARK_REGISTER_PORT).',
       )
+    if (settings.role.length > 0 && settings.route === undefined)
+      throw new Failure('usage', 'A --role needs a --route that it is for, such as --route /tickets.')
     if (rest?.length === 0) throw new Failure('usage', 'The command to run is missing after "--".')
     const key = {
       namespace: settings.namespace,
@@ -67,7 +73,8 @@ export const register = command({
 
 /** What is said of the instance, beside its key. What is not said is left to the server's defaults. */
 export function described(settings: RegisterSettings, port: number) {
-  const { address, version, zone, scheme, weight, tag, meta, checkHttp, checkTcp, interval } = settings
+  const { address, version, zone, scheme, weight, tag, meta, route, role } = settings
+  const { checkHttp, checkTcp, interval } = settings
   const checks: CheckInput[] = []
   // A longer timeout than the interval is refused; the default one is shortened to it.
   if (checkHttp !== undefined) checks.push({ type: 'http', url: checkHttp, interval })
@@ -82,7 +89,15 @@ export function described(settings: RegisterSettings, port: number) {
     ...(address !== undefined && { address }),
     ...(version !== undefined && { version }),
     ...(zone !== undefined && { zone }),
+    ...(route !== undefined && { route: routeInput(route, role) }),
   }
+}
+
+/** `/tickets`, `shop.example/tickets` or `shop.example`. */
+function routeInput(route: string, roles: readonly string[]): RouteInput {
+  const slash = route.indexOf('/')
+  const [host, path] = slash < 0 ? [route, '/'] : [route.slice(0, slash), route.slice(slash)]
+  return { path, ...(host !== '' && { host }), ...(roles.length > 0 && { roles }) }
 }
 
 function farewell({ namespace, service, id }: InstanceKey, { url }: RegisterSettings): string {

@@ -1,15 +1,15 @@
 import { systemClock } from '@seamark/core'
 import type { ConsulOptions } from '@seamark/server'
+import { cannotListen } from '../cannot-listen.ts'
 import { command } from '../command.ts'
 import { dnsBeside } from '../dns.ts'
 import { openEngineAt } from '../engine.ts'
-import { Failure } from '../failure.ts'
+import { type GatewaySettings, gatewayOver } from '../gateway.ts'
 import { interruption } from '../interruption.ts'
 import { invocation } from '../invocation.ts'
 import type { Values } from '../options.ts'
 import * as options from '../options.ts'
 import { packageVersion } from '../package-version.ts'
-import { paintFor } from '../paint.ts'
 
 export const server = command({
   name: 'server',
@@ -18,7 +18,7 @@ export const server = command({
     'Prints where it can be reached once it can; logs go to standard error. SIGTERM and Ctrl-C let requests in flight finish; ' +
     'a second signal, half a second later or more, ends it at once.',
   arguments: [],
-  options: { ...options.server, ...options.everywhere },
+  options: { ...options.server, ...options.gatewayInside, ...options.everywhere },
   examples: [
     { line: 'seamark server', does: 'on this machine only, with its data in ./data' },
     {
@@ -31,6 +31,10 @@ export const server = command({
       does: 'one of several over one engine',
     },
     {
+      line: 'seamark server --gateway --gateway-host 0.0.0.0 --gateway-port 80',
+      does: 'with a gateway for everybody, before what is registered here',
+    },
+    {
       line: 'seamark server --bind 0.0.0.0 --insecure --allow-host registry.internal',
       does: 'for a network that you trust: whoever reaches it may write',
     },
@@ -39,12 +43,7 @@ export const server = command({
     const started = systemClock.now()
     using stop = interruption()
     const [{ log }, seamark] = await Promise.all([import('../log.ts'), import('@seamark/server')])
-    const pretty = settings.logFormat === 'pretty' || (settings.logFormat === 'auto' && process.stderr.isTTY)
-    const logger = log(process.stderr, {
-      level: settings.logLevel,
-      format: pretty ? 'pretty' : 'json',
-      paint: paintFor(process.stderr, process.env),
-    })
+    const logger = log(process.stderr, settings)
     const notices = seamark.notices()
     const { engine, place, shared } = await openEngineAt(settings.engine, notices.notify)
     try {
@@ -56,9 +55,12 @@ export const server = command({
       await using server = await seamark
         .server({ engine, engineName, host, port, ...allowed, ...member, consul, logger, notices })
         .catch((error) => {
-          throw cannotListen(error, host, port)
+          throw cannotListen(error, { what: 'server', host, port, option: 'seamark server --port' })
         })
       await using dns = await dnsBeside(server, settings, notices.notify)
+      await using gateway = settings.gateway
+        ? await gatewayOver(server.catalog, { settings: insideSettings(settings), logger, inside: true })
+        : undefined
       const { url, address } = server
       const facts = {
         version: packageVersion,
@@ -66,6 +68,7 @@ export const server = command({
         address,
         port: server.port,
         dns: dns === undefined ? null : { address: dns.address, port: dns.port },
+        gateway: gateway === undefined ? null : { url: gateway.url, status: gateway.statusUrl ?? null },
         engine: engineName,
         data: place,
         pid: process.pid,
@@ -92,13 +95,27 @@ function consulOptions(settings: Values<typeof options.server>): ConsulOptions {
   }
 }
 
+function insideSettings(settings: Values<typeof options.gatewayInside>): GatewaySettings {
+  return {
+    host: settings.gatewayHost,
+    port: settings.gatewayPort,
+    routes: settings.gatewayRoutes,
+    tlsCert: settings.gatewayTlsCert,
+    tlsKey: settings.gatewayTlsKey,
+    trustedProxy: settings.gatewayTrustedProxy,
+    statusPort: settings.gatewayStatusPort,
+    requestLog: settings.gatewayRequestLog,
+  }
+}
+
 interface Facts {
   readonly url: string
   readonly dns: { readonly address: string; readonly port: number } | null
+  readonly gateway: { readonly url: string; readonly status: string | null } | null
   readonly data: string
 }
 
-function banner({ url, dns, data }: Facts, took: number): string {
+function banner({ url, dns, gateway, data }: Facts, took: number): string {
   const seamark = invocation()
   const place = seamark.startsWith('npx') ? 'in another terminal in this folder' : 'in another terminal'
   const where = url === options.client.url.default ? '' : ` --url ${url}`
@@ -109,7 +126,7 @@ function banner({ url, dns, data }: Facts, took: number): string {
   Docs   ${url}/api/v1/docs
   Consul ${url}/v1
   DNS    ${dns === null ? 'off' : `${dns.address.includes(':') ? `[${dns.address}]` : dns.address}:${dns.port}`}
-  Data   ${data}
+  Data   ${data}${gateway === null ? '' : `\n  Routes ${gateway.url}${gateway.status === null ? '' : `, listed at ${gateway.status}/routes`}`}
   Stop   Ctrl-C
 
 Register an instance and find it, ${place}:
@@ -122,33 +139,4 @@ Or from anywhere:
   curl -X PUT ${service}/instances/api-1 -H 'content-type: application/json' -d '{"port": 3000}'
   curl ${service}/instance
 `
-}
-
-const listenProblems: Readonly<Record<string, (host: string, port: number) => Failure>> = {
-  EADDRINUSE: (host, port) =>
-    new Failure(
-      'conflict',
-      `Port ${port} of ${host} is in use: perhaps a server runs already.\n  Stop the other one, or choose another port: seamark server --port ${(port + 1) % 65_536}`,
-    ),
-  EACCES: (_, port) =>
-    new Failure(
-      'failure',
-      `This user may not listen on port ${port}: ports below 1024 are often reserved.\n  Choose another one with --port.`,
-    ),
-  EADDRNOTAVAIL: (host) =>
-    new Failure(
-      'usage',
-      `This machine has no address ${host}.\n  Say with --host which of its own to listen on.`,
-    ),
-  ENOTFOUND: (host) =>
-    new Failure('usage', `No address is known for ${host}.\n  Say with --host which one to listen on.`),
-}
-
-/** The network's errors, in words; others as they are. */
-function cannotListen(error: unknown, host: string, port: number): unknown {
-  for (let cause = error; cause instanceof Error; cause = cause.cause) {
-    const problem = listenProblems[(cause as NodeJS.ErrnoException).code ?? '']
-    if (problem !== undefined) return Object.assign(problem(host, port), { cause: error })
-  }
-  return error
 }

@@ -10,7 +10,7 @@ export interface Explanation {
   readonly host: string
   /** As it is looked up and sent on; as it came, when it is refused. */
   readonly path: string
-  /** All rules, in the order in which they are looked at, and whether each fits. */
+  /** All rules, in the order in which they are looked at, and whether each fits; none for a path that is refused. */
   readonly rules: readonly Verdict[]
   readonly outcome: Forwarded | Refused
 }
@@ -55,19 +55,19 @@ export function explanation(routes: Routes, method: string, url: string): Explan
   const asked = target.startsWith('/') ? target : `/${target}`
   const read = requestPath(asked)
   const path = read?.path ?? asked.split('?', 1)[0]!
-  const rules = routes.table.rules.map((rule) => verdict(rule, method, host, path))
   if (read === undefined)
     return {
       method,
       host,
       path,
-      rules,
+      rules: [],
       outcome: {
         status: 400,
         why: 'The path is none, or servers may read it as another one: it has hidden dot segments, a backslash, a "#" or a "%" that encodes nothing.',
         allow: undefined,
       },
     }
+  const rules = routes.table.rules.map((rule) => verdict(rule, method, host, path))
   const found = routes.table.match(method, host, path)
   const outcome = 'service' in found ? forwarded(routes, found, path) : refused(found, rules)
   return { method, host, path, rules, outcome }
