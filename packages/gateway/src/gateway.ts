@@ -42,7 +42,7 @@ export interface GatewayOptions {
   readonly notify?: Notify
   /** Default the system's. */
   readonly clock?: Clock
-  /** See `defaultBounds` and `docs/reference/gateway-limits.md`. */
+  /** See `defaultBounds` and `docs/reference/gateway.md`. */
   readonly bounds?: Partial<GatewayBounds>
 }
 

@@ -1,5 +1,5 @@
 /**
- * What the gateway takes on at most. Documented in `docs/reference/limits.md`, which a test holds against this table.
+ * What the gateway takes on at most. Documented in `docs/reference/gateway.md`, which a test holds against this table.
  * Each may be set with `gateway({ bounds })`.
  */
 export const defaultBounds = {
