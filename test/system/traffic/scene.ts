@@ -4,12 +4,13 @@ import { join } from 'node:path'
 import { serverProcess } from '../server-process.ts'
 import { type CallerOptions, type CallerProcess, callerProcess } from './caller-process.ts'
 import { type InstanceKind, type InstanceProcess, instanceProcess } from './instance-process.ts'
-import type { WayIn } from './ways-in.ts'
+import type { Entrance, WayIn } from './ways-in.ts'
 
 /** Three instances of a service, each written in another way, and a caller that has met all of them: a process each. */
 export interface Scene extends AsyncDisposable {
   /** In the order in which they started. */
   readonly instances: readonly [InstanceProcess, InstanceProcess, InstanceProcess, ...InstanceProcess[]]
+  readonly entrance: Entrance
   readonly caller: CallerProcess
   /** One more. */
   start(kind: InstanceKind): Promise<InstanceProcess>
@@ -42,9 +43,9 @@ export async function scene(open: WayIn, { ttl, ...options }: SceneOptions): Pro
       instances.push(instance)
       return instance
     }
-    const { way, url } = keep(await open(registry, options))
-    const caller = keep(await callerProcess(way, url, options))
-    return { instances, caller, start, [Symbol.asyncDispose]: close }
+    const entrance = keep(await open(registry, options))
+    const caller = keep(await callerProcess(entrance.way, entrance.url, options))
+    return { instances, entrance, caller, start, [Symbol.asyncDispose]: close }
   } catch (error) {
     await close()
     throw error

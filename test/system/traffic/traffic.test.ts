@@ -46,7 +46,7 @@ describe.each(Object.entries(waysIn))('requests through the %s', (_, open) => {
     timeout: 60_000,
   }, async () => {
     await using stage = await scene(open, { ttl: 10_000 })
-    const { caller, instances } = stage
+    const { caller, entrance, instances } = stage
     const [victim] = instances
     victim.hold()
     // So that there is something to lose, of both kinds.
@@ -64,8 +64,9 @@ describe.each(Object.entries(waysIn))('requests through the %s', (_, open) => {
     const answered = new Set(victim.log('answered'))
     const underway = victim.log('received').filter((name) => !answered.has(name))
     const failures = failed(outcomes)
-    for (const { name, failure } of failures) {
-      expect(`${name}: ${failure}`).toMatch(new RegExp(`^POST .*${victim.id}`))
+    for (const failure of failures) {
+      const { name } = failure
+      expect(`${name}: ${await entrance.blame(failure)}`).toMatch(new RegExp(`^POST .*${victim.id}`))
       // Or it was in the sockets yet.
       if (received.has(name)) expect(underway).toContain(name)
     }
@@ -80,7 +81,7 @@ describe.each(Object.entries(waysIn))('requests through the %s', (_, open) => {
       // So long that it is not forgotten; and one after the other, so that nothing but its ejection keeps requests from it.
       const takingTurns = { balancer: 'round-robin', tryTimeout: '2s', rate: 100 } as const
       await using stage = await scene(open, { ttl: 60_000, ...takingTurns })
-      const { caller, instances } = stage
+      const { caller, entrance, instances } = stage
       const [victim] = instances
       wedge(victim)
       await caller.more(450)
@@ -96,8 +97,10 @@ describe.each(Object.entries(waysIn))('requests through the %s', (_, open) => {
       expect(later.filter(({ name }) => received.has(name))).toEqual([])
       expect(failed(later)).toEqual([])
       expect(later.length).toBeGreaterThan(100)
-      for (const { name, failure } of failed(outcomes))
-        expect(`${name}: ${failure}`).toMatch(new RegExp(`^POST .*${victim.id}`))
+      for (const failure of failed(outcomes))
+        expect(`${failure.name}: ${await entrance.blame(failure)}`).toMatch(
+          new RegExp(`^POST .*${victim.id}`),
+        )
       expect(posts(repeated(instances))).toEqual([])
     },
   )
