@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type Server } from 'node:http'
-import { createSecureServer, type Http2SecureServer, type ServerHttp2Session } from 'node:http2'
+import { constants, createSecureServer, type Http2SecureServer, type ServerHttp2Session } from 'node:http2'
 import type { AddressInfo, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { TLSSocket } from 'node:tls'
@@ -38,6 +38,9 @@ export interface FrontOptions {
   readonly relay: Relay
   readonly trust: Trust
 }
+
+/** Streams of one connection that its client resets, when they are more than half of all. */
+const mostResets = 500
 
 type AnyServer = Server | Http2SecureServer
 
@@ -178,12 +181,18 @@ export class Front implements LaneHost {
   #session(session: ServerHttp2Session): void {
     let open = 0
     let requests = 0
+    let resets = 0
     this.#sessions.add(session)
     session.once('close', () => this.#sessions.delete(session))
     session.on('stream', (stream) => {
       open++
       if (++requests >= this.bounds.requestsPerConnection || this.isDraining) session.close()
-      stream.once('close', () => open--)
+      stream.once('close', () => {
+        open--
+        // It was taken back: CVE-2023-44487, and as many as Envoy lets pass.
+        if (stream.rstCode === constants.NGHTTP2_CANCEL && ++resets >= mostResets && resets * 2 > requests)
+          session.destroy(undefined, constants.NGHTTP2_ENHANCE_YOUR_CALM)
+      })
     })
     session.setTimeout(this.bounds.keepAliveTimeout, () => {
       if (open === 0) session.close()

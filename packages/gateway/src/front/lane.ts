@@ -93,7 +93,7 @@ export class Lane {
       this.#socket.pause()
       return
     }
-    const request = readRequest(chunk, bounds.urlBytes)
+    const request = readRequest(chunk, bounds)
     if (request === undefined) {
       this.#leave(chunk)
       return

@@ -1,4 +1,5 @@
 import { requestPath } from '../routes/request-path.ts'
+import type { GatewayBounds } from './bounds.ts'
 import type { Said } from './call.ts'
 import { authority } from './target.ts'
 
@@ -27,15 +28,20 @@ const unusual = new Set([
 ])
 /** Fields of one request; more are for a parser, which may count them as more bytes than they have. */
 const mostFields = 64
+const fieldOverhead = 8
 
 /**
  * Reads the request that begins a chunk of bytes. `undefined` if it is not complete, or in any way not as every client writes it:
  * then it is for a parser to say what it is. What is read here leaves no room for another reading: two parsers that disagree on
  * where a request ends let one be smuggled behind the other.
  */
-export function readRequest(chunk: Buffer, urlBytes: number): PlainRequest | undefined {
+export function readRequest(
+  chunk: Buffer,
+  { urlBytes, headerBytes }: Pick<GatewayBounds, 'urlBytes' | 'headerBytes'>,
+): PlainRequest | undefined {
   const end = chunk.indexOf('\r\n\r\n', 0, 'latin1')
-  if (end < 0) return undefined
+  // A parser may count fields as more bytes than they have.
+  if (end < 0 || end + mostFields * fieldOverhead > headerBytes) return undefined
   const text = chunk.toString('latin1', 0, end + 4)
   requestLine.lastIndex = 0
   const line = requestLine.exec(text)
