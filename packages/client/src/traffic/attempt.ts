@@ -61,6 +61,10 @@ export class Attempt implements NativeHandler, Due {
     if (this.#abortion !== undefined) abort(this.#abortion)
   }
 
+  onBodySent(): void {
+    this.#exchange.proceeded(this)
+  }
+
   onResponseStarted(): void {
     if (!this.#isUnwanted) this.#exchange.responding()
   }

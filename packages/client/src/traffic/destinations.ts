@@ -23,7 +23,10 @@ export interface RequestOptions extends TrafficOptions {
   readonly key?: (options: Dispatcher.DispatchOptions) => string | undefined
   /** How often a request is tried at different instances. Default 3. */
   readonly tries?: number
-  /** How long a try may take until it is answered, in ms or as `"1s"`. Default 30 s. */
+  /**
+   * How long a try may take until it is answered, in ms or as `"1s"`; for a body that is a stream, counted from the last piece that was sent.
+   * Default 30 s.
+   */
   readonly tryTimeout?: Duration
   /** How long all tries together may take until one is answered. Default: as long as they take. */
   readonly timeout?: Duration

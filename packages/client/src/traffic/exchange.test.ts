@@ -390,6 +390,39 @@ describe.each([
       expect(await answer).toMatchObject({ code: 'timeout', details: { attempts: [{}] } })
     })
 
+    it('is not up while a body flows, and is when it does not', async () => {
+      const clock = fakeClock()
+      const discovery = registry({ clock })
+      let received = 0
+      const port = await instance((request, response) => {
+        request.on('data', (chunk) => {
+          received += chunk.length
+        })
+        request.on('error', () => {})
+        request.on('end', () => response.end(String(received)))
+      })
+      await announce(discovery, 'a', port)
+      await discovery.find('api')
+      const dispatcher = agent(discovery, { tryTimeout: '1s' })
+      const post = (body: Readable) => request('http://api.seamark/', { dispatcher, method: 'POST', body })
+      const whole = new Readable({ read() {} })
+      const answer = post(whole)
+      for (let n = 1; n <= 5; n++) {
+        whole.push('x')
+        await expect.poll(() => received, { interval: 1 }).toBe(n)
+        await clock.advance(900)
+      }
+      whole.push(null)
+      expect(await (await answer).body.text()).toBe('5')
+      const half = new Readable({ read() {} })
+      const broken = post(half).catch((error) => error)
+      half.push('x')
+      await expect.poll(() => received).toBe(6)
+      await clock.advance(1_000)
+      expect((await broken).cause).toMatchObject({ code: 'timeout' })
+      expect(half.destroyed).toBe(true)
+    })
+
     it('is not lost on one that is slow, when another is asked as well', async () => {
       const clock = fakeClock()
       const discovery = registry({ clock })

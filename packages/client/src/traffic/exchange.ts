@@ -130,6 +130,13 @@ export class Exchange implements Due {
 
   // What its attempts tell.
 
+  /** A body that is a stream may take longer than a try, as long as it flows. */
+  proceeded(attempt: Attempt): void {
+    if (attempt.place === undefined || this.#isReplayable) return
+    this.#clear(attempt)
+    attempt.place = this.#setting.tryTimeout?.add(attempt)
+  }
+
   responding(): void {
     this.#handler.onResponseStarted?.()
   }

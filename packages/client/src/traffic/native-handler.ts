@@ -8,6 +8,8 @@ import { type Dispatcher, errors, util } from 'undici'
 export interface NativeHandler {
   /** Once, before anything else. `abort` may be called at any time. */
   onConnect(abort: (reason?: Error) => void, context?: object): void
+  /** A piece of the body went to its connection. */
+  onBodySent?(chunk: Buffer): void
   /** The first bytes of an answer came. */
   onResponseStarted?(): void
   /** For answers below 200 too. `false` holds the body back until `resume` is called. */
