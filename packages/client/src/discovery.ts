@@ -41,6 +41,7 @@ import { Service, type ServiceHost, type WaitOptions } from './service.ts'
 import { serviceKey } from './service-key.ts'
 import { SnapshotFile, type StoredService } from './snapshot-file.ts'
 import { type DispatcherOptions, ServiceDispatcher } from './traffic/service-dispatcher.ts'
+import { wholeBody } from './traffic/whole-body.ts'
 
 export interface AnnounceOptions {
   /** The service: a DNS label. */
@@ -212,8 +213,10 @@ export class Discovery implements AsyncDisposable {
    * As undici's `fetch`, but `http://api.seamark/` is the service `api`, and `http://api.shop.seamark/` one in namespace `shop`: see
    * `dispatcher`. Options are `connect`'s `traffic`.
    */
-  fetch(input: RequestInfo, init?: RequestInit): Promise<Response> {
-    return fetch(input, { dispatcher: this.#dispatcher, ...init })
+  fetch(input: RequestInfo, init: RequestInit = {}): Promise<Response> {
+    const whole = wholeBody(init)
+    const dispatcher = whole === undefined ? this.#dispatcher : this.#dispatcher.compose(whole)
+    return fetch(input, { dispatcher, ...init })
   }
 
   /** As undici's `request`, to services by their names as in `fetch`. */

@@ -11,6 +11,7 @@ import {
   instance,
   registry,
   says,
+  tcp,
 } from '../../test/instances.ts'
 import { connect } from '../connect.ts'
 
@@ -75,6 +76,34 @@ describe('what is fetched of a service', () => {
     await announce(discovery, 'c', await instance(says('free')))
     await expect.poll(async () => (await api.findAll()).length).toBe(3)
     expect(await (await api.fetch('/')).text()).toBe('free')
+  })
+
+  it.each([
+    ['text', () => 'a=ü'],
+    ['parameters', () => new URLSearchParams({ a: 'ü' })],
+    ['bytes', () => Buffer.from('xa=üx').subarray(1, -1)],
+    ['a buffer', () => Uint8Array.from(Buffer.from('a=ü')).buffer],
+  ])('may be repeated with a body of %s', async (name, body) => {
+    const discovery = registry()
+    let broken = 0
+    const breaking = await tcp((socket) =>
+      socket.once('data', () => {
+        broken++
+        socket.destroy()
+      }),
+    )
+    await announce(discovery, 'a', breaking)
+    await announce(discovery, 'b', await instance((request, response) => request.pipe(response)))
+    await discovery.find('api')
+    const api = discovery.service('api')
+    const init = () => ({ method: 'PUT', body: body() })
+    for (const send of [
+      () => api.fetch('/', init()),
+      () => discovery.fetch('http://api.seamark/', init()),
+      () => discovery.fetch('http://api.seamark/', init()),
+    ])
+      expect(await (await send()).text()).toBe(name === 'parameters' ? 'a=%C3%BC' : 'a=ü')
+    expect(broken).toBeGreaterThan(0)
   })
 
   it('says with what it failed at whom', async () => {

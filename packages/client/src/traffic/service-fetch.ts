@@ -1,11 +1,12 @@
 import { displayName, invalidField } from '@seamark/core'
-import { fetch, type RequestInit, type Response } from 'undici'
+import { type Dispatcher, fetch, type RequestInit, type Response } from 'undici'
 import type { Filter, Service } from '../service.ts'
 import { absence } from './destinations.ts'
 import { type Errand, Exchange } from './exchange.ts'
 import { carrier } from './interceptor.ts'
 import { nativeHandler } from './native-handler.ts'
 import type { ServiceDispatcher } from './service-dispatcher.ts'
+import { wholeBody } from './whole-body.ts'
 
 /**
  * As `fetch`, of one service: its instances see their own addresses as the host. Through `init.dispatcher`, if there is one.
@@ -31,7 +32,7 @@ export async function serviceFetch(
   }
   let first = errand.traffic.choose(errand.wish)
   if (first === undefined) throw errand.absence()
-  const dispatcher = (init.dispatcher ?? own).compose((dispatch) => (options, handler) => {
+  const toService: Dispatcher.DispatcherComposeInterceptor = (dispatch) => (options, handler) => {
     if (options.origin !== origin) return dispatch(options, handler)
     const entry = first
     first = undefined
@@ -40,6 +41,8 @@ export async function serviceFetch(
     const setting = { ...destinations.setting, carrier: carrier(dispatch), ended: undefined }
     new Exchange(setting, errand, options, native).begin(entry)
     return true
-  })
+  }
+  const whole = wholeBody(init)
+  const dispatcher = (init.dispatcher ?? own).compose(whole === undefined ? [toService] : [toService, whole])
   return fetch(origin + path, { ...init, dispatcher })
 }
