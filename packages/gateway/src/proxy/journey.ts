@@ -63,7 +63,7 @@ export class Journey implements NativeHandler, Replier, Consignment {
     try {
       const found = routes.table.match(method, host, path)
       if (isMismatch(found)) {
-        const { error, fields } = mismatch(found)
+        const { error, fields } = this.#host.isWarm() ? mismatch(found) : unknownYet()
         this.#refuse(refusal(error, fields), error)
         return
       }
@@ -256,6 +256,14 @@ function mismatch({ allow }: Mismatch): { readonly error: SeamarkError; readonly
   return {
     error: new SeamarkError('method_not_allowed', `Here are only: ${methods}.`),
     fields: ['allow', methods],
+  }
+}
+
+/** As long as not all routes are known, no request is known to have none. */
+function unknownYet(): { readonly error: SeamarkError; readonly fields: Fields } {
+  return {
+    error: new SeamarkError('unavailable', 'The gateway does not know yet what is registered.'),
+    fields: [],
   }
 }
 
