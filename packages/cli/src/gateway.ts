@@ -53,6 +53,12 @@ export async function gatewayOver(
   try {
     return await openWith(open, statusPort, logger, prefix)
   } catch (error) {
+    const proxy = isSeamarkError(error) ? /^trustedProxies\/(\d+)$/.exec(error.field ?? '')?.[1] : undefined
+    if (proxy !== undefined) {
+      const problem = (error as Error).message.slice(`trustedProxies/${proxy} `.length)
+      const message = `${prefix}trusted-proxy "${trustedProxy[Number(proxy)]}" ${problem}`
+      throw new Failure('usage', message, { cause: error })
+    }
     if (!isSeamarkError(error, 'configuration') || error.field !== 'port') throw error
     const option = `seamark ${inside ? 'server' : 'gateway'} ${prefix}port`
     throw cannotListen(error, { what: 'gateway', host, port, option })
