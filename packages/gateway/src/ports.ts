@@ -167,4 +167,6 @@ export interface Passage {
 
 export interface Telemetry {
   begin(inquiry: Inquiry): Passage
+  /** One that could not be read, of the client with that address: it was turned away before anybody knew what it asks for. */
+  refused(error: Error, client: string): void
 }

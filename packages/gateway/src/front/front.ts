@@ -10,6 +10,7 @@ import { items } from '../proxy/fields.ts'
 import { refusal, refuse } from '../proxy/refusal.ts'
 import type { Relay } from '../proxy/relay.ts'
 import type { GatewayBounds } from './bounds.ts'
+import type { Caller } from './call.ts'
 import { Certificate, type CertificateFiles, type Pair } from './certificate.ts'
 import { Lane, type LaneHost } from './lane.ts'
 import { NodeReply, type Request, type Response } from './node-reply.ts'
@@ -82,8 +83,8 @@ export class Front implements LaneHost {
     server.on('request', (request, response) => this.#request(request, response, false))
     server.on('checkContinue', (request, response) => this.#request(request, response, true))
     server.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head))
-    server.on('connect', (_, socket) => refuseConnection(noTunnels(), socket))
-    server.on('clientError', refuseConnection)
+    server.on('connect', (_, socket) => this.#refuseConnection(noTunnels(), socket))
+    server.on('clientError', (error, socket) => this.#refuseConnection(error, socket))
     // One who is not understood is no matter to others.
     server.on('tlsClientError', () => {})
     server.on('session', (session: ServerHttp2Session) => this.#session(session))
@@ -209,11 +210,21 @@ export class Front implements LaneHost {
     const reply = new NodeReply(request, response, isExpected, () => isRefused || isLast())
     try {
       const call = said(request, this.bounds)
-      this.relay.take(this.trust.call(call, this.trust.caller(socket.remoteAddress, this.#isSecure)), reply)
+      this.relay.take(this.trust.call(call, this.#caller(socket)), reply)
     } catch (error) {
       isRefused = true
       refuse(reply, refusal(error))
+      this.relay.refused(error, this.#caller(socket).peer)
     }
+  }
+
+  #refuseConnection(error: Error, socket: Duplex): void {
+    const told = refuseConnection(error, socket)
+    if (told !== undefined) this.relay.refused(told, this.#caller(socket).peer)
+  }
+
+  #caller(socket: Duplex): Caller {
+    return this.trust.caller((socket as Socket).remoteAddress, this.#isSecure)
   }
 
   #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
@@ -241,10 +252,10 @@ export class Front implements LaneHost {
       // Others are not spoken: it is answered as if it had not asked.
       const isWebSocket = items(request.headers.upgrade ?? '').join() === 'websocket' && call.method === 'GET'
       const upgrade = isWebSocket ? 'websocket' : undefined
-      const caller = this.trust.caller((socket as Socket).remoteAddress, this.#isSecure)
-      this.relay.take(this.trust.call({ ...call, upgrade }, caller), reply)
+      this.relay.take(this.trust.call({ ...call, upgrade }, this.#caller(socket)), reply)
     } catch (error) {
       refuse(reply, refusal(error))
+      this.relay.refused(error, this.#caller(socket).peer)
     }
   }
 }

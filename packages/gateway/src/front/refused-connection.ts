@@ -14,23 +14,24 @@ const parserErrors: Readonly<Record<string, () => SeamarkError>> = {
     new SeamarkError('request_timeout', 'The request took too long to arrive.', { field: 'request' }),
 }
 
-/** Answers one whose bytes are not HTTP, and closes the connection. */
-export function refuseConnection(error: Error & { code?: string }, socket: Duplex): void {
+/** Answers one whose bytes are not HTTP, and closes the connection; what it was told, if it was. */
+export function refuseConnection(error: Error & { code?: string }, socket: Duplex): SeamarkError | undefined {
   // A connection that is gone, or that is in the middle of an answer, can be told nothing.
   if (error.code === 'ECONNRESET' || !socket.writable || isAnswering(socket)) {
     socket.destroy()
-    return
+    return undefined
   }
   const known = isSeamarkError(error) ? () => error : parserErrors[error.code ?? '']
-  const { status, fields, body } = refusal(
+  const told =
     known?.() ??
-      new SeamarkError('invalid_request', 'The request is not HTTP as RFC 9112 wants it.', {
-        field: 'request',
-      }),
-  )
+    new SeamarkError('invalid_request', 'The request is not HTTP as RFC 9112 wants it.', {
+      field: 'request',
+    })
+  const { status, fields, body } = refusal(told)
   socket.end(
     `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${fieldLines(fields)}connection: close\r\n\r\n${body}`,
   )
+  return told
 }
 
 function isAnswering(socket: Duplex & { _httpMessage?: ServerResponse | null }): boolean {

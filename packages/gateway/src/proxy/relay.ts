@@ -27,4 +27,9 @@ export class Relay {
   take(call: Call, reply: Reply): void {
     new Journey(this.#host, call, reply).begin()
   }
+
+  /** Tells of a request that could not be read, and was answered so. */
+  refused(error: unknown, client: string): void {
+    this.#host.telemetry.refused(error instanceof Error ? error : new Error(String(error)), client)
+  }
 }

@@ -23,6 +23,12 @@ export function isFailure(fault: Fault): boolean {
   return failures.has(fault)
 }
 
+/** Of one that was turned away by itself. */
+export function refusedWith(error: Error): { readonly status: number; readonly fault: Fault } {
+  if (isSeamarkError(error)) return { status: error.status, fault: error.code }
+  return { status: 500, fault: 'internal' }
+}
+
 export function faultOf({ status, error }: Report): Fault | undefined {
   if (status === 0 || error?.name === 'AbortError') return 'cancelled'
   if (error === undefined) return undefined

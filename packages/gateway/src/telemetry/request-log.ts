@@ -77,6 +77,17 @@ export class RequestLog {
     this.#logger[level](this.#line(told), messageOf(told))
   }
 
+  /** Of one that could not be read, nothing can be told but what it was told. */
+  refused(status: number, fault: Fault, error: Error, client: string): void {
+    const line = {
+      status,
+      client,
+      error: fault,
+      ...(fault === 'internal' ? { err: error } : { reason: error.message }),
+    }
+    this.#logger[fault === 'internal' ? 'error' : 'info'](line, 'refused')
+  }
+
   #line({ inquiry, rule, traceId, duration, fault, report }: Told): RequestLine {
     const { entry, identity, status } = report
     const path = this.#query ? inquiry.path + inquiry.query : inquiry.path

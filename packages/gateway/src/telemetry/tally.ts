@@ -49,7 +49,16 @@ export class Tally {
     if (tries > 1) this.retries += tries - 1
     this.bytesIn += report.bytesIn
     this.bytesOut += report.bytesOut
-    if (fault === undefined || fault === 'cancelled') return
+    if (fault !== undefined && fault !== 'cancelled') this.#blame(fault)
+  }
+
+  /** One that could not be read: nothing is known of it but what it was told. */
+  refuse(status: number, fault: Fault): void {
+    this.answers[otherMethod * statuses.length + Math.floor(status / 100)]!++
+    this.#blame(fault)
+  }
+
+  #blame(fault: Fault): void {
     const reasons = isFailure(fault) ? this.failed : this.rejected
     reasons.set(fault, (reasons.get(fault) ?? 0) + 1)
   }

@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest'
 import { inquiry } from '../../test/inquiry.ts'
 import { entryOf, RouteList, ruleFor } from '../../test/route-list.ts'
 import type { Inquiry, Report, Routes, Rule } from '../ports.ts'
-import { type TelemetryOptions, telemetry } from './telemetry.ts'
+import { type GatewayTelemetry, type TelemetryOptions, telemetry } from './telemetry.ts'
 
 const tickets = ruleFor('tickets')
 
@@ -15,7 +15,8 @@ interface Observed {
   readonly lines: readonly Record<string, unknown>[]
   /** A request from its beginning to its end; it takes no time. */
   pass(rule: Rule | undefined, asked?: Partial<Inquiry>, told?: Partial<Report>): void
-  begin: Awaited<ReturnType<typeof telemetry>>['begin']
+  begin: GatewayTelemetry['begin']
+  refused: GatewayTelemetry['refused']
   /** The samples of `/metrics`, by name and labels; those of the names given only. */
   metrics(...names: readonly string[]): Promise<Readonly<Record<string, number>>>
   text(): Promise<string>
@@ -37,6 +38,7 @@ async function observed(
     clock,
     lines,
     begin: made.begin,
+    refused: made.refused,
     pass(rule, asked = {}, told = {}) {
       const passage = made.begin(inquiry(asked))
       if (rule !== undefined) passage.routed(rule)
@@ -154,6 +156,30 @@ describe('the request log', () => {
     ])
     expect(seen.lines[4]).toMatchObject({ err: { type: 'TypeError', message: 'x is not a function' } })
     expect(seen.lines.at(-1)).not.toHaveProperty('rule')
+  })
+
+  it('tells of what could not be read what it was told', async () => {
+    const seen = await observed()
+    seen.refused(new SeamarkError('invalid_request', 'The path can be read in two ways.'), '192.0.2.1')
+    seen.refused(new TypeError('a bug'), '192.0.2.1')
+    expect(seen.lines).toMatchObject([
+      {
+        level: 30,
+        msg: 'refused',
+        status: 400,
+        client: '192.0.2.1',
+        error: 'invalid_request',
+        reason: 'The path can be read in two ways.',
+      },
+      { level: 50, msg: 'refused', status: 500, error: 'internal', err: { message: 'a bug' } },
+    ])
+    const none = 'rule="none",namespace="",service=""'
+    expect(await seen.metrics('requests_total', 'rejected', 'upstream')).toEqual({
+      [`requests_total{${none},method="other",status="4xx"}`]: 1,
+      [`requests_total{${none},method="other",status="5xx"}`]: 1,
+      [`rejected_total{${none},reason="invalid_request"}`]: 1,
+      [`upstream_failures_total{${none},reason="internal"}`]: 1,
+    })
   })
 
   it('cuts paths that are long', async () => {

@@ -1,7 +1,7 @@
 import type { Clock } from '@seamark/core'
 import type { Logger } from 'pino'
 import type { Inquiry, Passage, Report, Routes, Rule, Telemetry } from '../ports.ts'
-import { faultOf } from './fault.ts'
+import { faultOf, refusedWith } from './fault.ts'
 import { Metrics } from './metrics.ts'
 import { openTelemetry, type SpanOfRequest, type Tracing } from './open-telemetry.ts'
 import { RequestLog, type RequestLogOptions } from './request-log.ts'
@@ -34,15 +34,17 @@ export async function telemetry({
   const tracing = await openTelemetry()
   const tallies = new Tallies(routes, clock)
   const { sample = 1, query = false } = log === false ? {} : log
-  const instruments: Instruments = {
-    clock,
-    tallies,
-    log: log === false ? undefined : new RequestLog(logger, query),
-    tracing,
-  }
+  const requests = log === false ? undefined : new RequestLog(logger, query)
+  const isSampled = () => sample === 1 || Math.random() < sample
+  const instruments: Instruments = { clock, tallies, log: requests, tracing }
   return {
     metrics: new Metrics(tallies, routes),
-    begin: (inquiry) => new MeasuredPassage(instruments, inquiry, sample === 1 || Math.random() < sample),
+    begin: (inquiry) => new MeasuredPassage(instruments, inquiry, isSampled()),
+    refused(error, client) {
+      const { status, fault } = refusedWith(error)
+      tallies.none.refuse(status, fault)
+      if (fault === 'internal' || isSampled()) requests?.refused(status, fault, error, client)
+    },
   }
 }
 

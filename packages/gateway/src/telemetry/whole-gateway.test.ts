@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { request } from 'node:http'
 import { expect, it } from 'vitest'
-import { type OpenedGateway, opened, origin } from '../../test/opened-gateway.ts'
+import { type OpenedGateway, opened, origin, rawClient } from '../../test/opened-gateway.ts'
 
 const traceId = '4bf92f3577b34da6a3ce929d0e0e4736'
 const traceparent = `00-${traceId}-00f067aa0ba902b7-01`
@@ -88,6 +88,22 @@ it('tells why nobody answered, and whom it turned away', async () => {
   expect(metrics).toMatch(/rejected_total{rule="none",.*reason="method_not_allowed"} 1/)
   expect(metrics).toMatch(/rejected_total{rule="GET safe\/safe",.*reason="not_allowed"} 1/)
   expect(metrics).toMatch(/upstream_failures_total{rule="tickets\/tickets",.*reason="unavailable"} 1/)
+})
+
+it('tells of what could not be read, too', async () => {
+  await using gateway = await opened({ status: { port: 0 } })
+  for (const [text, reason] of [
+    ['GET /..%2fsecret HTTP/1.1\r\nhost: x\r\n\r\n', /URL/],
+    ['this is not HTTP\r\n\r\n', /not HTTP/],
+    ['CONNECT x:1 HTTP/1.1\r\nhost: x\r\n\r\n', /tunnels/],
+  ] as const) {
+    using client = await rawClient(gateway.port)
+    client.write(text)
+    await client.until((answer) => answer.includes('400 Bad Request'))
+    const line = await gateway.logged((line) => reason.test(line.reason))
+    expect(line).toMatchObject({ msg: 'refused', status: 400, client: '127.0.0.1', error: 'invalid_request' })
+  }
+  expect(await page(gateway)('/metrics')).toMatch(/rejected_total{rule="none",.*reason="invalid_request"} 3/)
 })
 
 it('tells apart who broke an answer off', async () => {
