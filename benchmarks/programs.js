@@ -31,6 +31,29 @@ export async function seamark(engine, { openFiles } = {}) {
 }
 
 /**
+ * A Seamark server with a gateway in it, by its own command.
+ * @returns {Promise<{ url: string, gatewayUrl: string, close: () => Promise<void> }>}
+ */
+export async function seamarkGateway() {
+  const settings = [
+    '--engine',
+    'memory:',
+    '--port',
+    '0',
+    '--dns-port',
+    'off',
+    '--json',
+    '--log-level',
+    'error',
+  ]
+  const gateway = ['--gateway', '--gateway-port', '0', '--gateway-status-port', 'off']
+  const line = /** @type {const} */ ([process.execPath, command, 'server', ...settings, ...gateway])
+  const { stdout, close } = await start([...line, '--gateway-request-log', 'off'], { read: true })
+  const { url, gateway: shown } = JSON.parse(stdout)
+  return { url, gatewayUrl: shown.url, close }
+}
+
+/**
  * Consul's agent as a single server, or `undefined` where it is not installed. Not with `-dev`: then it would indent its
  * JSON, which costs it time.
  * @param {string} directory keeps its data there

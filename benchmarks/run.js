@@ -18,6 +18,7 @@ const names = [
   'renewals',
   'find',
   'interceptor',
+  'gateway',
   'propagation',
   'blocking',
   'presence',
