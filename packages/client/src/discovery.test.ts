@@ -78,7 +78,11 @@ describe('finding', () => {
     expect(
       await client.find('api', { version: '^2', tags: ['blue'], metadata: { team: 'checkout' } }),
     ).toMatchObject({
+      name: 'api',
       id: 'i1',
+      address: '127.0.0.1',
+      port: 3000,
+      tags: ['blue'],
       origin: 'http://127.0.0.1:3000',
       health: 'passing',
       version: '2.1.0',

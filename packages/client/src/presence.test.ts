@@ -207,8 +207,7 @@ describe('the presence of one who announces', () => {
     const older = createServer((request, response) => {
       if (request.url === '/api/v1/presence') {
         asked++
-        const error = { code: 'route_not_found', message: 'There is nothing.' }
-        response.writeHead(404, { 'content-type': 'application/json' }).end(JSON.stringify({ error }))
+        notFound(response)
       } else forward(request, response, served.url)
     }).listen(0, '127.0.0.1')
     await once(older, 'listening')
@@ -227,6 +226,43 @@ describe('the presence of one who announces', () => {
     older.close()
   })
 })
+
+test('one who goes on to an older server, which takes no presence, is registered again if the first one misses it', async () => {
+  const engine = disposed(memory())
+  const served = await registry(engine, { name: 'newer' })
+  const older = createServer((request, response) => {
+    if (request.url === '/api/v1/presence') notFound(response)
+    else forward(request, response, served.url)
+  }).listen(0, '127.0.0.1')
+  await once(older, 'listening')
+  open.push({
+    [Symbol.asyncDispose]: async () => {
+      older.closeAllConnections()
+      older.close()
+    },
+  })
+  const network = new Network(served)
+  const url = await network.listen()
+  const notices: Notice[] = []
+  const urls = `${url},http://127.0.0.1:${(older.address() as AddressInfo).port}`
+  // Until it is the newer one that is asked first.
+  for (;;) {
+    const discovery = discover(urls, notices)
+    await discovery.announce({ ...lasting, id: 'a' })
+    if (discovery.farewell()?.urls[0] === url) break
+    await discovery.close()
+  }
+  await until(async () => (await streams(served)) === 1)
+  network.fail()
+  await until(() => ids(served).length === 0)
+  await until(() => ids(served).length === 1)
+  expect(await endings(served)).toBe(1)
+})
+
+function notFound(response: ServerResponse): void {
+  const error = { code: 'route_not_found', message: 'There is nothing.' }
+  response.writeHead(404, { 'content-type': 'application/json' }).end(JSON.stringify({ error }))
+}
 
 async function forward(request: IncomingMessage, response: ServerResponse, url: string): Promise<void> {
   const chunks: Uint8Array[] = []

@@ -9,6 +9,8 @@ const gathering = 50
 const mostLeases = 10_000
 /** Milliseconds until a server that refuses is asked again: it may be older, and be replaced. */
 const refusal = 60_000
+/** Milliseconds in which a server has surely ended the leases of a client that did not come back; it begins after 1,000. */
+const patience = 2_000
 /** Milliseconds a stream must have lived for its end to be answered with another one at once. */
 const shortLived = 1_000
 
@@ -80,7 +82,9 @@ export class Presence {
     try {
       this.#replace(await this.#open())
     } catch (error) {
-      delay = isSeamarkError(error, 'engine_unavailable') ? this.#backoff.next() : refusal
+      const isRefused = !isSeamarkError(error, 'engine_unavailable')
+      delay = isRefused ? refusal : this.#backoff.next()
+      if (isRefused && this.#broken) this.#doubtLater()
     }
     this.#opening = false
     if (delay !== undefined) this.#tellAfter(delay)
@@ -103,9 +107,18 @@ export class Presence {
     former?.close()
     if (stream === undefined) return
     void this.#attend(stream)
-    if (!this.#broken) return
+    if (this.#broken) this.#doubt()
+  }
+
+  #doubt(): void {
     this.#broken = false
     for (const doubt of this.#leases.values()) doubt()
+  }
+
+  /** No stream is to be had any more: the server of the last one may end the leases, once its patience is over. */
+  #doubtLater(): void {
+    this.#broken = false
+    this.#clock.after(patience, () => this.#doubt())
   }
 
   /** Until the stream breaks, or is replaced. */
