@@ -55,7 +55,9 @@ function ids(view: Catalog, service = api): string[] {
   return view.snapshot(service).entries.map(({ instance }) => instance.id)
 }
 
-async function opened(options: { clock?: FakeClock; notify?: (notice: Notice) => void } = {}) {
+async function opened(
+  options: { clock?: FakeClock; notify?: (notice: Notice) => void; protectEmpty?: boolean } = {},
+) {
   const clock = options.clock ?? fakeClock()
   const { source, watches, play } = played()
   const view = catalog(source, { clock, ...options })
