@@ -1,4 +1,5 @@
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { errorCodes, SeamarkError } from '@seamark/core'
 import { fakeClock } from '@seamark/core/testing'
 import { pino } from 'pino'
@@ -78,4 +79,16 @@ it('documents every limit with its value', () => {
     value.toLocaleString('en'),
   ])
   expect(documented).toEqual(real)
+})
+
+it('documents every notice', () => {
+  const folder = import.meta.dirname
+  const sources = readdirSync(folder, { recursive: true, encoding: 'utf8' })
+    .filter((file) => file.endsWith('.ts') && !file.endsWith('.test.ts'))
+    .map((file) => readFileSync(join(folder, file), 'utf8'))
+  const told = sources.flatMap((text) =>
+    [...text.matchAll(/event: '(\w+)'|once\(\s*'(\w+)'/g)].map(([, named, lasting]) => named ?? lasting),
+  )
+  const documented = rows('Notices').map(([event]) => event!.replaceAll('`', ''))
+  expect(documented.sort()).toEqual([...new Set(told)].sort())
 })
