@@ -36,12 +36,15 @@ export default {
     const agent = new Pool(url)
     const composed = agent.compose(interceptor(discovery))
     const milliseconds = smoke ? 200 : 1_000
+    // What undici itself takes for an interceptor, whatever that does.
+    const empty = agent.compose((dispatch) => (options, handler) => dispatch(options, handler))
     const named = 'http://api.seamark'
     const requests = await rounds(
       {
         plain: () => requested(plain, url, milliseconds),
         dispatcher: () => requested(own, named, milliseconds),
         interceptor: () => requested(composed, named, milliseconds),
+        empty: () => requested(empty, url, milliseconds),
       },
       smoke ? 1 : 15,
     )
@@ -50,14 +53,16 @@ export default {
         plain: () => dispatched(plain, url, milliseconds),
         dispatcher: () => dispatched(own, named, milliseconds),
         interceptor: () => dispatched(composed, named, milliseconds),
+        empty: () => dispatched(empty, url, milliseconds),
       },
       smoke ? 1 : 15,
     )
-    for (const [name, what] of /** @type {const} */ ([
-      ['dispatcher', 'dispatcher()'],
-      ['interceptor', 'compose(interceptor())'],
+    for (const [name, what, goal] of /** @type {const} */ ([
+      ['dispatcher', 'dispatcher()', goals.plain],
+      ['interceptor', 'compose(interceptor())', goals.plain],
+      ['empty', 'compose(an empty interceptor)', undefined],
     ])) {
-      report({ what: `${what}, by request()`, ...requests.ratio(name, 'plain'), goal: goals.plain })
+      report({ what: `${what}, by request()`, ...requests.ratio(name, 'plain'), ...(goal && { goal }) })
       report({ what: `${what}, by bare dispatch()`, ...dispatches.ratio(name, 'plain') })
     }
     await Promise.all([plain.destroy(), own.destroy(), agent.destroy(), discovery.close(), server.close()])
