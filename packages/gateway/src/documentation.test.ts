@@ -87,7 +87,9 @@ it('documents every notice', () => {
     .filter((file) => file.endsWith('.ts') && !file.endsWith('.test.ts'))
     .map((file) => readFileSync(join(folder, file), 'utf8'))
   const told = sources.flatMap((text) =>
-    [...text.matchAll(/event: '(\w+)'|(?<![.\w])once\(\s*'(\w+)'/g)].map(([, named, lasting]) => named ?? lasting),
+    [...text.matchAll(/event: '(\w+)'|(?<![.\w])once\(\s*'(\w+)'/g)].map(
+      ([, named, lasting]) => named ?? lasting,
+    ),
   )
   const documented = rows('Notices').map(([event]) => event!.replaceAll('`', ''))
   expect(documented.sort()).toEqual([...new Set(told)].sort())
