@@ -75,7 +75,6 @@ export class Exchange implements Due {
   #traces: Trace[] | undefined = undefined
   #deadline: Place | undefined = undefined
   #hedge: Place | undefined = undefined
-  #reason: Error | undefined = undefined
   #over = false
 
   constructor(
@@ -110,11 +109,6 @@ export class Exchange implements Due {
 
   /** Gives the whole up. Its handler hears of it with that error, unless it is over. */
   abort(reason: Error = new errors.RequestAbortedError()): void {
-    if (this.#over || this.#reason !== undefined) return
-    this.#reason = reason
-    const other = this.#other
-    this.#one?.abort(reason)
-    other?.abort(reason)
     this.#fail(reason)
   }
 
@@ -200,12 +194,8 @@ export class Exchange implements Due {
       return
     }
     this.#leave(attempt)
-    if (this.#winner !== undefined || this.#reason !== undefined || this.#over) return
-    if (this.#setting.carrier.failure !== undefined) {
-      this.#fail(error)
-      return
-    }
-    if (this.#isMistake(attempt, error)) {
+    if (this.#winner !== undefined || this.#over) return
+    if (this.#setting.carrier.failure !== undefined || this.#isMistake(attempt, error)) {
       this.#fail(error)
       return
     }
@@ -392,6 +382,9 @@ export class Exchange implements Due {
     if (this.#over) return
     this.#clearAll()
     this.#finish()
+    const other = this.#other
+    this.#one?.abort(error)
+    other?.abort(error)
     this.#handler.onError(error)
   }
 }

@@ -245,7 +245,12 @@ describe('all ways of undici', () => {
       }),
     )
     await announce(discovery, 'a', port)
-    const socket = new WebSocket('ws://api.seamark/', { dispatcher: own(discovery) })
+    const dispatcher = own(discovery)
+    expect(dispatcher).toMatchObject({
+      webSocketOptions: { maxPayloadSize: expect.any(Number) },
+      eventSourceOptions: { maxEventSize: expect.any(Number) },
+    })
+    const socket = new WebSocket('ws://api.seamark/', { dispatcher })
     const [{ data }] = await once(socket as never, 'message')
     expect(data).toBe('hello')
   })

@@ -40,6 +40,15 @@ export class ServiceDispatcher extends Dispatcher {
     return this.#destroyed !== undefined
   }
 
+  /** For undici's WebSocket and EventSource, which look for their limits here. */
+  get webSocketOptions(): unknown {
+    return (this.#others as unknown as ServiceDispatcher).webSocketOptions
+  }
+
+  get eventSourceOptions(): unknown {
+    return (this.#others as unknown as ServiceDispatcher).eventSourceOptions
+  }
+
   override dispatch(options: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler): boolean {
     const native = nativeHandler(handler)
     let destination: Destination | null
