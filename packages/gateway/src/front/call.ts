@@ -76,13 +76,14 @@ export class Call implements Inquiry, Said {
 
 /** As `node:http` shows them: names in lower case, and what comes twice joined as RFC 9110, 5.3, has it. */
 export function headersOf(fields: readonly string[]): IncomingHttpHeaders {
-  const headers: Record<string, string | string[]> = {}
+  const headers: Record<string, string | string[]> = Object.create(null)
   for (let at = 0; at < fields.length; at += 2) {
     const name = fields[at]!.toLowerCase()
     const value = fields[at + 1]!
-    const known = Object.hasOwn(headers, name) ? headers[name] : undefined
+    const known = headers[name]
     if (name === 'set-cookie') headers[name] = known === undefined ? [value] : [...known, value]
-    else headers[name] = known === undefined ? value : `${known}${name === 'cookie' ? '; ' : ', '}${value}`
+    else if (known === undefined) headers[name] = value
+    else headers[name] = `${known}${name === 'cookie' ? '; ' : ', '}${value}`
   }
   return headers
 }

@@ -77,7 +77,7 @@ export class NodeReply implements Reply {
 
   write(chunk: Buffer): boolean {
     if (this.#isBodyless) return true
-    return (this.#response as ServerResponse).write(chunk)
+    return (this.#response as ServerResponse).write(Buffer.from(chunk))
   }
 
   end(trailers: Fields): void {

@@ -138,7 +138,7 @@ export class SocketReply implements Reply {
   #send(chunk: Buffer): boolean {
     const head = this.#head
     this.#head = ''
-    if (head === '') return this.#socket.write(chunk)
+    if (head === '') return this.#socket.write(Buffer.from(chunk))
     if (head.length + chunk.length <= joined) {
       const whole = Buffer.allocUnsafe(head.length + chunk.length)
       whole.write(head, 0, 'latin1')
@@ -147,7 +147,7 @@ export class SocketReply implements Reply {
     }
     this.#socket.cork()
     this.#socket.write(head, 'latin1')
-    const isFast = this.#socket.write(chunk)
+    const isFast = this.#socket.write(Buffer.from(chunk))
     this.#socket.uncork()
     return isFast
   }

@@ -22,7 +22,8 @@ export function answerFields(fields: Fields): Fields {
       const lower = name.toLowerCase()
       if (hopByHop.has(lower)) {
         kept ??= fields.slice(0, at)
-        if (lower === 'connection') named = [...(named ?? []), ...items(fields[at + 1]!)]
+        const value = fields[at + 1]!
+        if (lower === 'connection' && value !== 'keep-alive') named = [...(named ?? []), ...items(value)]
         continue
       }
     }

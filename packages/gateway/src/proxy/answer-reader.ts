@@ -157,7 +157,7 @@ export class AnswerReader {
           coding = coding === undefined ? fields[at + 1]! : `${coding},${fields[at + 1]}`
           break
         case 10:
-          if (name.toLowerCase() === 'connection') this.#connection(items(fields[at + 1]!))
+          if (name.toLowerCase() === 'connection') this.#connection(fields[at + 1]!)
           else if (name.toLowerCase() === 'keep-alive')
             this.keptFor = Number(/(?:^|[,\s])timeout=(\d{1,9})/i.exec(fields[at + 1]!)?.[1] ?? Number.NaN)
           break
@@ -179,7 +179,8 @@ export class AnswerReader {
     }
   }
 
-  #connection(options: readonly string[]): void {
+  #connection(value: string): void {
+    const options = value === 'keep-alive' ? [value] : items(value)
     if (options.includes('close')) this.#persistent = false
     else if (options.includes('keep-alive')) this.#persistent = true
   }

@@ -13,6 +13,7 @@ import {
   displayName,
   SeamarkError,
   type ServiceKey,
+  type Snapshot,
   serviceId,
 } from '@seamark/core'
 import type { GatewayBounds } from '../front/bounds.ts'
@@ -40,6 +41,8 @@ class Experience {
   /** As they are now. */
   rule: Rule
   guard: Guard
+  /** What was looked up for the rule, until something changes. */
+  #snapshot: Snapshot | undefined
   readonly #errands = new Map<Part, Errand>()
   readonly #host: DestinationsHost
   readonly #traffic: TrafficSetting
@@ -54,8 +57,11 @@ class Experience {
   errand(part: Part): Errand {
     let errand = this.#errands.get(part)
     if (errand === undefined) {
-      const { clock, routes } = this.#host
-      const snapshot = () => part.of(routes.snapshot(this.rule))
+      const { clock } = this.#host
+      const snapshot = () => {
+        this.#snapshot ??= this.#host.routes.snapshot(this.rule)
+        return part.of(this.#snapshot)
+      }
       const traffic = new Traffic({ clock, random: Math.random, caller, snapshot }, this.#traffic)
       errand = errandOf(traffic, this.rule.service)
       this.#errands.set(part, errand)
@@ -63,7 +69,9 @@ class Experience {
     return errand
   }
 
+  /** The rule, or its service, may be another one. */
   refresh(): void {
+    this.#snapshot = undefined
     for (const { traffic } of this.#errands.values()) traffic.refresh()
   }
 
@@ -148,6 +156,7 @@ export class Destinations {
     } else if (experience.guard !== guard) experience.close()
     experience.rule = rule
     experience.guard = guard
+    experience.refresh()
     const known = experience
     const { retries = bounds.retries, timeout = bounds.answerTimeout } = rule.route
     return {

@@ -133,7 +133,8 @@ export class Journey implements NativeHandler, Replier, Consignment {
 
   onData(chunk: Buffer): boolean {
     this.#bytesOut += chunk.length
-    this.#recorder?.data(chunk)
+    // Where they are, the next ones will be.
+    this.#recorder?.data(Buffer.from(chunk))
     return this.#reply.write(chunk)
   }
 

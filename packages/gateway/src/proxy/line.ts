@@ -43,6 +43,8 @@ export class Line implements AnswerSink {
   readonly #socket: Socket
   readonly #reader: AnswerReader
   #isConnected = false
+  /** Whether neither side has ended it. */
+  #isOpen = true
   readonly #timer: Timer
   #consignment: Consignment | undefined
   #handler: NativeHandler | undefined
@@ -92,7 +94,7 @@ export class Line implements AnswerSink {
 
   /** Whether a request may be given to it. */
   get isUsable(): boolean {
-    return this.#consignment === undefined && this.#socket.writable && this.#socket.readable
+    return this.#consignment === undefined && this.#isOpen
   }
 
   /** Whether a body is on its way, to the instance or from it. */
@@ -189,6 +191,7 @@ export class Line implements AnswerSink {
   }
 
   readonly #ended = (): void => {
+    this.#isOpen = false
     if (this.#isUpgraded) return
     try {
       this.#reader.close()
@@ -223,8 +226,7 @@ export class Line implements AnswerSink {
   }
 
   data(chunk: Buffer): void {
-    // Others may keep it: the place where it is will be written to again.
-    if (this.#handler?.onData(Buffer.from(chunk)) === false) this.#hold()
+    if (this.#handler?.onData(chunk) === false) this.#hold()
   }
 
   end(trailers: Fields): void {
@@ -278,6 +280,7 @@ export class Line implements AnswerSink {
   }
 
   #fail(error: Error): void {
+    this.#isOpen = false
     this.#timer.cancel()
     const handler = this.#handler
     this.#handler = undefined
