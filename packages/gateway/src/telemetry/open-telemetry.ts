@@ -1,4 +1,4 @@
-import type { Attributes, Span } from '@opentelemetry/api'
+import type { Attributes, Span, TextMapGetter } from '@opentelemetry/api'
 import type { Inquiry, Report, Rule } from '../ports.ts'
 import { type Fault, isFailure } from './fault.ts'
 import { format, type TraceContext } from './trace-context.ts'
@@ -18,6 +18,11 @@ export interface SpanOfRequest {
 /** Methods of RFC 9110 and PATCH; all others are `_OTHER`, as OpenTelemetry's conventions for HTTP want it. */
 const known = new Set(['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'CONNECT', 'OPTIONS', 'TRACE', 'PATCH'])
 
+const getter: TextMapGetter<Inquiry> = {
+  get: (inquiry, name) => inquiry.header(name.toLowerCase()),
+  keys: ({ headers }) => Object.keys(headers),
+}
+
 /** `undefined` when `@opentelemetry/api` is not installed. What the application registers with it later counts, too. */
 export async function openTelemetry(): Promise<Tracing | undefined> {
   const api = await import('@opentelemetry/api').catch((error) => {
@@ -26,7 +31,15 @@ export async function openTelemetry(): Promise<Tracing | undefined> {
   })
   if (api === undefined) return undefined
   const { trace, context, propagation, isSpanContextValid, ROOT_CONTEXT, SpanKind, SpanStatusCode } = api
-  const tracer = trace.getTracer('@seamark/gateway')
+  const name = '@seamark/gateway'
+  const tracer = trace.getTracer(name)
+  let isSetUp = false
+
+  // Asked until it is so: before, a request costs no more than that.
+  function isRegistered(): boolean {
+    const provider = trace.getTracerProvider()
+    return !(provider instanceof api!.ProxyTracerProvider) || provider.getDelegateTracer(name) !== undefined
+  }
 
   class HttpSpan implements SpanOfRequest {
     readonly #span: Span
@@ -78,15 +91,17 @@ export async function openTelemetry(): Promise<Tracing | undefined> {
 
   return {
     begin(inquiry) {
+      isSetUp ||= isRegistered()
+      if (!isSetUp) return undefined
       // Instrumentation of node:http may have made the server's span already: then ours is a part of it.
       const active = context.active()
       const inside = trace.getSpan(active) !== undefined
-      const parent = inside ? active : propagation.extract(ROOT_CONTEXT, inquiry.headers)
+      const parent = inside ? active : propagation.extract(ROOT_CONTEXT, inquiry, getter)
       const method = known.has(inquiry.method) ? inquiry.method : 'HTTP'
       const kind = inside ? SpanKind.INTERNAL : SpanKind.SERVER
       const span = tracer.startSpan(method, { kind, attributes: attributes(inquiry) }, parent)
       const made = span.spanContext()
-      // While nothing is registered, a span is nothing but its parent again.
+      // One that is not traced may be nothing, or its parent again.
       if (!isSpanContextValid(made) || made.spanId === trace.getSpanContext(parent)?.spanId) return undefined
       return new HttpSpan(span, method)
     },
@@ -94,7 +109,9 @@ export async function openTelemetry(): Promise<Tracing | undefined> {
 }
 
 /** OpenTelemetry's stable conventions for HTTP servers; without the query, which holds secrets. */
-function attributes({ method, scheme, host, path, client, headers }: Inquiry): Attributes {
+function attributes(inquiry: Inquiry): Attributes {
+  const { method, scheme, host, path, client } = inquiry
+  const agent = inquiry.header('user-agent')
   return {
     'http.request.method': known.has(method) ? method : '_OTHER',
     ...(!known.has(method) && { 'http.request.method_original': method }),
@@ -102,7 +119,7 @@ function attributes({ method, scheme, host, path, client, headers }: Inquiry): A
     'url.path': path,
     'server.address': host,
     'client.address': client,
-    ...(headers['user-agent'] !== undefined && { 'user_agent.original': headers['user-agent'] }),
+    ...(agent !== undefined && { 'user_agent.original': agent }),
   }
 }
 
