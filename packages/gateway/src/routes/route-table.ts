@@ -17,7 +17,32 @@ export interface Candidate {
 export interface RankedTable extends RouteTable {
   /** Whether there is another rule of that host and path: only then, their age may matter. */
   isContested(rule: Rule): boolean
+  /** The place of a rule with these keys among those in force. */
+  place(keys: Keys): number | undefined
 }
+
+/** A candidate, with what it is sorted by. */
+interface Ranked {
+  readonly candidate: Candidate
+  readonly keys: Keys
+  /** In the table before. */
+  readonly before: number
+  /** In this one, when it is in force. */
+  place: number
+}
+
+/** What rules are told apart by. */
+interface Keys {
+  /** Their host and path. */
+  readonly spot: string
+  /** What no two rules in force have in common. */
+  readonly requests: string
+  /** Of all rules for the same requests, this one. */
+  readonly rule: string
+}
+
+/** Most rules of a table were in the one before. */
+const known = new WeakMap<Rule, Keys>()
 
 const sources: readonly Candidate['source'][] = ['file', 'registry', 'former']
 
@@ -25,39 +50,48 @@ const nothing: Mismatch = Object.freeze({ allow: undefined })
 
 /**
  * Puts rules in force. Of those that fit a request, the first is taken: of the highest priority; then of the exact host, of the
- * longest wildcard, of no host; then of the longest path; then one that names methods; then of the file; then of
- * the oldest instance. When several are for the very same requests (host, path, methods, priority), only the first of them
- * is in force.
+ * longest wildcard, of no host; then of the longest path; then one that names methods; then of the file; then one that was in
+ * force `before`; then of the oldest instance. When several are for the very same requests (host, path, methods, priority),
+ * only the first of them is in force.
+ *
+ * What was in force stays so, as else a service would lose its path to one that waits for it, when its instances are
+ * restarted one by one.
  */
-export function routeTable(candidates: Iterable<Candidate>): RankedTable {
-  return Object.freeze(new Table(candidates))
+export function routeTable(candidates: Iterable<Candidate>, before?: RankedTable): RankedTable {
+  return Object.freeze(new Table(candidates, before))
 }
 
 class Table implements RankedTable {
   readonly conflicts: readonly Conflict[]
-  readonly #inForce: readonly Rule[]
+  readonly #ranked: readonly Ranked[]
+  /** In force, by their requests. */
+  readonly #winners = new Map<string, Ranked>()
   /** One for each priority, highest first. */
   readonly #indexes: readonly RouteIndex[]
-  readonly #contested = new Set<string>()
   #rules: readonly Rule[] | undefined
+  #contested: ReadonlySet<string> | undefined
 
-  constructor(candidates: Iterable<Candidate>) {
-    const winners = new Map<string, Rule>()
+  constructor(candidates: Iterable<Candidate>, before: RankedTable | undefined) {
+    const ranked: Ranked[] = []
+    for (const candidate of candidates) {
+      const keys = keysOf(candidate.rule)
+      const place = candidate.source === 'registry' ? before?.place(keys) : undefined
+      ranked.push({ candidate, keys, before: place ?? Number.MAX_SAFE_INTEGER, place: -1 })
+    }
+    this.#ranked = ranked.sort(bySeniority)
+    const winners = this.#winners
     const conflicts: Conflict[] = []
-    const spots = new Set<string>()
-    for (const { rule } of [...candidates].sort(bySeniority)) {
-      const requests = requestsOf(rule)
-      const spot = spotOf(rule)
-      if (spots.has(spot)) this.#contested.add(spot)
-      else spots.add(spot)
-      const winner = winners.get(requests)
-      if (winner === undefined) winners.set(requests, rule)
-      else conflicts.push(Object.freeze({ rule, winner }))
+    for (const one of ranked) {
+      const { rule } = one.candidate
+      const winner = winners.get(one.keys.requests)
+      if (winner === undefined) {
+        one.place = winners.size
+        winners.set(one.keys.requests, one)
+      } else conflicts.push(Object.freeze({ rule, winner: winner.candidate.rule }))
     }
     this.conflicts = Object.freeze(conflicts)
-    this.#inForce = [...winners.values()].sort(byMethods)
     const indexes = new Map<number, RouteIndex>()
-    for (const rule of this.#inForce) {
+    for (const rule of this.#inForce()) {
       const { priority = 0 } = rule.route
       let index = indexes.get(priority)
       if (index === undefined) {
@@ -71,12 +105,18 @@ class Table implements RankedTable {
 
   /** Sorted when somebody looks: requests do without. */
   get rules(): readonly Rule[] {
-    this.#rules ??= Object.freeze([...this.#inForce].sort(byOrder))
+    this.#rules ??= Object.freeze(this.#inForce().sort(byOrder))
     return this.#rules
   }
 
   isContested(rule: Rule): boolean {
-    return this.#contested.has(spotOf(rule))
+    this.#contested ??= twice(this.#ranked.map(({ keys }) => keys.spot))
+    return this.#contested.has(keysOf(rule).spot)
+  }
+
+  place(keys: Keys): number | undefined {
+    const winner = this.#winners.get(keys.requests)
+    return winner?.keys.rule === keys.rule ? winner.place : undefined
   }
 
   /**
@@ -90,6 +130,15 @@ class Table implements RankedTable {
     const reading = lenient(path)
     if (reading !== path && found !== this.#find(method, name, comparable(reading))) return nothing
     return found ?? this.#mismatch(method, name, comparable(path))
+  }
+
+  /** Those that name methods first, as they are to be found first; otherwise the most senior first. */
+  #inForce(): Rule[] {
+    const rules = [...this.#winners.values()].map(({ candidate }) => candidate.rule)
+    const named = rules.filter(({ route }) => route.methods !== undefined)
+    return named.length === 0
+      ? rules
+      : [...named, ...rules.filter(({ route }) => route.methods === undefined)]
   }
 
   #find(method: string, host: string, path: string): Rule | undefined {
@@ -107,27 +156,36 @@ class Table implements RankedTable {
   }
 }
 
-/** What no two rules in force have in common. */
-function requestsOf(rule: Rule): string {
-  const { methods, priority = 0 } = rule.route
-  return `${spotOf(rule)}\n${methods === undefined ? '' : [...methods].sort().join()}\n${priority}`
+function keysOf(rule: Rule): Keys {
+  let keys = known.get(rule)
+  if (keys === undefined) {
+    const { host = '', path, methods, priority = 0, rewrite = '' } = rule.route
+    const spot = `${host}\n${comparable(path)}`
+    const requests = `${spot}\n${methods === undefined ? '' : [...methods].sort().join()}\n${priority}`
+    keys = { spot, requests, rule: `${displayName(rule.service)}\n${rewrite}` }
+    known.set(rule, keys)
+  }
+  return keys
 }
 
-function spotOf({ route: { host = '', path } }: Rule): string {
-  return `${host}\n${comparable(path)}`
-}
-
-function bySeniority(a: Candidate, b: Candidate): number {
+function bySeniority(a: Ranked, b: Ranked): number {
   return (
-    sources.indexOf(a.source) - sources.indexOf(b.source) ||
-    a.age - b.age ||
-    compare(seniorName(a), seniorName(b))
+    sources.indexOf(a.candidate.source) - sources.indexOf(b.candidate.source) ||
+    a.before - b.before ||
+    a.candidate.age - b.candidate.age ||
+    // The same way everywhere.
+    compare(a.keys.rule, b.keys.rule)
   )
 }
 
-/** Decides between rules of the same revision, the same way everywhere. */
-function seniorName({ rule: { service, route } }: Candidate): string {
-  return `${displayName(service)}\n${route.rewrite ?? ''}`
+/** What is there more than once. */
+function twice(texts: readonly string[]): ReadonlySet<string> {
+  const seen = new Set<string>()
+  const found = new Set<string>()
+  for (const text of texts)
+    if (seen.has(text)) found.add(text)
+    else seen.add(text)
+  return found
 }
 
 /** As they are looked at; among rules that fit no request together, in the order of their names. */
@@ -139,11 +197,6 @@ function byOrder({ route: a }: Rule, { route: b }: Rule): number {
     segments(b.path) - segments(a.path) ||
     compare(a.path, b.path)
   )
-}
-
-/** Those that name methods first. */
-function byMethods({ route: a }: Rule, { route: b }: Rule): number {
-  return Number(a.methods === undefined) - Number(b.methods === undefined)
 }
 
 /** Exact hosts first, then wildcards, the longest first. */

@@ -190,6 +190,21 @@ describe('routes that instances say', () => {
     expect(it.live.table.conflicts.map(({ rule }) => rule.name)).toEqual(['first/a'])
   })
 
+  it('stay in force while their instances are replaced one by one, though somebody waits for the path', async () => {
+    await using it = await world()
+    await it.register('first', 'f1', { route: { path: '/a' } })
+    await it.register('first', 'f2', { route: { path: '/a' } })
+    await it.register('second', 's1', { route: { path: '/a' } })
+    const rule = match(it.live, '/a')
+    for (const old of ['f1', 'f2']) {
+      await it.register('first', `${old}-new`, { route: { path: '/a' } })
+      await it.deregister('first', old)
+      expect(match(it.live, '/a')).toBe(rule)
+    }
+    expect(ids(it.live, rule)).toEqual(['f1-new', 'f2-new'])
+    expect(it.events()).toEqual(['route_conflict'])
+  })
+
   it('are kept for five minutes when the service has nobody: it is away, and not unknown', async () => {
     await using it = await world()
     await it.register('web', 'w1', { route: { path: '/a' } })
