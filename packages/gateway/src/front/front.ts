@@ -205,9 +205,9 @@ export class Front implements LaneHost {
     const { socket } = request
     const requests = (this.#requests.get(socket) ?? 0) + 1
     this.#requests.set(socket, requests)
-    const isLast = () => this.isDraining || requests >= this.bounds.requestsPerConnection
     let isRefused = false
-    const reply = new NodeReply(request, response, isExpected, () => isRefused || isLast())
+    const isLast = () => isRefused || this.isDraining || requests >= this.bounds.requestsPerConnection
+    const reply = new NodeReply(request, response, isExpected, { clock: this.#clock, isLast })
     try {
       const call = said(request, this.bounds)
       this.relay.take(this.trust.call(call, this.#caller(socket)), reply)

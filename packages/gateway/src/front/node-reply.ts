@@ -1,34 +1,46 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { constants, type Http2ServerRequest, type Http2ServerResponse } from 'node:http2'
 import type { Duplex } from 'node:stream'
+import type { Clock } from '@seamark/core'
 import type { Fields } from '../proxy/fields.ts'
 import type { Replier, Reply } from './reply.ts'
 
 export type Request = IncomingMessage | Http2ServerRequest
 export type Response = ServerResponse | Http2ServerResponse
 
+/** Milliseconds that a client may go on sending what nobody reads: as nginx's `lingering_timeout`. */
+const lingering = 5_000
+
 /** Whether it came over HTTP/2, whatever it says of itself. */
 export function isCurrent(request: Request): request is Http2ServerRequest {
   return 'stream' in request
 }
 
+export interface NodeReplyHost {
+  readonly clock: Clock
+  /** Whether the connection is to end with this answer. */
+  isLast(): boolean
+}
+
 /** Answers through `node:http` or `node:http2`. */
 export class NodeReply implements Reply {
+  readonly #request: Request
   readonly #response: Response
   readonly #isCurrent: boolean
-  readonly #isLast: () => boolean
+  readonly #host: NodeReplyHost
   #isExpected: boolean
   #isBodyless = false
   #isOver = false
   status = 0
   replier: Replier | undefined = undefined
 
-  /** `isLast`: whether the connection is to end with this answer. */
-  constructor(request: Request, response: Response, isExpected: boolean, isLast: () => boolean) {
+  /** `isExpected`: the client waits to be told to send its body. */
+  constructor(request: Request, response: Response, isExpected: boolean, host: NodeReplyHost) {
+    this.#request = request
     this.#response = response
     this.#isCurrent = isCurrent(request)
     this.#isExpected = isExpected
-    this.#isLast = isLast
+    this.#host = host
     this.#isBodyless = request.method === 'HEAD'
     response.on('drain', () => this.replier?.drained())
     response.once('close', () => {
@@ -67,7 +79,7 @@ export class NodeReply implements Reply {
       ;(response as Http2ServerResponse).writeHead(status)
       return
     }
-    const all = this.#isLast() ? [...fields, 'connection', 'close'] : fields
+    const all = this.#host.isLast() ? [...fields, 'connection', 'close'] : fields
     const plain = response as ServerResponse
     // Without the status of the client's own making: what stands there is text for people.
     if (statusText === '') plain.writeHead(status, all)
@@ -90,6 +102,7 @@ export class NodeReply implements Reply {
       response.addTrailers(Object.fromEntries(pairs))
     }
     response.end()
+    if (!this.#request.complete) this.#refuseRest()
   }
 
   abort(): void {
@@ -98,6 +111,23 @@ export class NodeReply implements Reply {
     if (this.#isCurrent)
       (this.#response as Http2ServerResponse).stream.close(constants.NGHTTP2_INTERNAL_ERROR)
     else this.#response.destroy()
+  }
+
+  /**
+   * Nobody wants the rest of the request. A client that still sends it may not have read the answer yet, and would lose it were the
+   * connection closed at once.
+   */
+  #refuseRest(): void {
+    const request = this.#request
+    if (isCurrent(request)) {
+      const { stream } = request
+      this.#response.once('finish', () => stream.close(constants.NGHTTP2_NO_ERROR))
+      return
+    }
+    const { socket } = request
+    const timer = this.#host.clock.after(lingering, () => socket.destroy())
+    request.once('close', () => timer.cancel())
+    request.resume()
   }
 
   switch(_: Fields, other: Duplex): void {

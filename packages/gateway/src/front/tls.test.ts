@@ -197,6 +197,24 @@ it('speaks HTTP/1.1 to others', async () => {
   }
 })
 
+it('drains connections of both kinds', async () => {
+  await using api = await origin((_, response) => response.end('ok'))
+  await using gateway = await opened({ tls })
+  await gateway.register({ port: api.port })
+  const session = connectCurrent(`https://127.0.0.1:${gateway.port}`, { ca: first.cert })
+  expect((await ask(session, { ':path': '/' })).body).toBe('ok')
+  const sockets = ['', 'te: trailers\r\n'].map((extra) => {
+    const socket = connect({ port: gateway.port, host: '127.0.0.1', ca: first.cert })
+    socket.write(`GET / HTTP/1.1\r\nHost: x\r\n${extra}\r\n`)
+    return socket
+  })
+  for (const socket of sockets) await once(socket, 'data')
+  const ends = [once(session, 'close'), ...sockets.map((socket) => once(socket.resume(), 'end'))]
+  const closed = gateway.close()
+  await Promise.all(ends)
+  await closed
+})
+
 /** The name of whom the certificate is that the gateway shows. */
 async function shown(port: number): Promise<string | undefined> {
   const socket: TLSSocket = connect({ port, host: '127.0.0.1', ca: [first.cert, second.cert] })

@@ -252,6 +252,22 @@ it('a body of any size passes both ways, unchanged, without being held as a whol
   expect(process.memoryUsage().rss - before).toBeLessThan(250 * 1_048_576)
 })
 
+it('an answer that comes before the request was sent reaches its client', async () => {
+  await using api = await rawOrigin((socket) =>
+    socket.write('HTTP/1.1 403 Forbidden\r\ncontent-length: 2\r\n\r\nno'),
+  )
+  await using gateway = await opened()
+  await gateway.register({ port: api.port })
+  using client = await rawClient(gateway.port)
+  client.write('POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 30000000\r\n\r\n')
+  client.socket.write(Buffer.alloc(10_000_000))
+  expect(await client.until((text) => text.endsWith('no'))).toMatch(/^HTTP\/1\.1 403 /)
+  // What is still to come is read, and thrown away; the connection can go on.
+  client.socket.write(Buffer.alloc(20_000_000))
+  client.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n')
+  await client.until((text) => text.split('\r\n\r\nno').length === 3)
+})
+
 it('a client that does not read is not read for', async () => {
   let written = 0
   const stopped = deferred<void>()
