@@ -3,7 +3,16 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
 import { configuration, type Sources } from './configuration.ts'
-import { client, everywhere, instances, register, server } from './options.ts'
+import {
+  client,
+  everywhere,
+  gateway,
+  gatewayAlone,
+  gatewayInside,
+  instances,
+  register,
+  server,
+} from './options.ts'
 
 const folders: string[] = []
 
@@ -45,6 +54,33 @@ describe('configuration', () => {
       engine: 'memory:',
       logLevel: 'info',
     })
+  })
+
+  it('sets a gateway up the same, by itself and inside a server', async () => {
+    const yaml = 'gateway:\n  enabled: true\n  routes: gateway.json\n  engine: etcd://host\nport: 8501\n'
+    const environment = { SEAMARK_GATEWAY_PORT: '81', SEAMARK_GATEWAY_TRUSTED_PROXY: '10.0.0.0/8' }
+    const sources = { environment, folder: folderWith(yaml) }
+    const alone = { ...gatewayAlone, ...gateway, url: client.url, ...everywhere }
+    expect(await configuration(alone, { ...sources, flags: { statusPort: ['off'] } })).toMatchObject({
+      engine: 'etcd://host',
+      port: 81,
+      routes: 'gateway.json',
+      trustedProxy: ['10.0.0.0/8'],
+      statusPort: 'off',
+    })
+    const inside = { ...server, ...gatewayInside, ...everywhere }
+    expect(await configuration(inside, { ...sources, flags: { gatewayHost: ['::'] } })).toMatchObject({
+      engine: 'lmdb:./data',
+      port: 8501,
+      gateway: true,
+      gatewayHost: '::',
+      gatewayPort: 81,
+      gatewayRoutes: 'gateway.json',
+      gatewayTrustedProxy: ['10.0.0.0/8'],
+    })
+    await expect(configuration(inside, { ...sources, flags: { gatewayPort: ['x'] } })).rejects.toThrow(
+      '--gateway-port must be a whole number',
+    )
   })
 
   it('reads every type from every place', async () => {
