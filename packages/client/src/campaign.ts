@@ -3,12 +3,12 @@ import {
   type Claim,
   type Clock,
   displayName,
-  type Holder,
   isSeamarkError,
   type Notify,
   type Registry,
   type Revision,
   SeamarkError,
+  type Snapshot,
   sleep,
   type Tenure,
 } from '@seamark/core'
@@ -64,12 +64,13 @@ export class Campaign implements Disposable {
   }
 
   async #run(): Promise<void> {
-    const { engine, tenure } = this.#options
+    const { engine, service, tenure } = this.#options
     while (!this.#ending.signal.aborted) {
       try {
+        const before = service.snapshot
         const claim = this.#isExpired() ? undefined : await engine.claim(primaryClaim, tenure.lease)
         if (claim === undefined) {
-          await this.#vacancy()
+          await this.#vacancy(before)
           continue
         }
         await this.#reign(claim)
@@ -81,14 +82,16 @@ export class Campaign implements Disposable {
     }
   }
 
-  /** Until nobody else is seen to be the primary. The view may be behind, and not show yet who is: hence the first wait. */
-  async #vacancy(): Promise<void> {
+  /**
+   * Until nobody else is seen to be the primary. The view may be behind, and not show yet who is: hence the first wait,
+   * unless something changed since the snapshot `before`.
+   */
+  async #vacancy(before: Snapshot): Promise<void> {
     const { service, tenure } = this.#options
-    let holder: Holder | undefined
-    do {
-      await this.#change(recheck * (0.5 + Math.random()))
-      holder = primaryHolder(service.snapshot)
-    } while (!this.#ending.signal.aborted && holder !== undefined && holder.id !== tenure.lease.key.id)
+    const wait = () => this.#change(recheck * (0.5 + Math.random()))
+    const own = tenure.lease.key.id
+    if (service.snapshot === before) await wait()
+    while (!this.#ending.signal.aborted && (primaryHolder(service.snapshot)?.id ?? own) !== own) await wait()
     this.#backoff.reset()
   }
 

@@ -190,6 +190,22 @@ test('a primary learns soon that its instance was removed, and stands again once
   expect(notices.filter(({ event }) => event === 'primary')).toHaveLength(2)
 })
 
+test('a primary that does not reach the registry for a TTL takes itself for none, and goes on once it does', async () => {
+  const engine = disposed(memory())
+  const first = disposed(await server({ engine, engineName: 'memory', port: 0 }))
+  const discovery = discover(first.url)
+  const chronicle = new Chronicle()
+  await discovery.announce({ ...about, id: 'a', ttl: '1s', primary: chronicle.elected('a') })
+  await chronicle.reached(1)
+  const { lost } = chronicle.terms[0]!.primacy
+  const aborted = new Promise((resolve) => lost.addEventListener('abort', resolve))
+  await first.close()
+  await aborted
+  disposed(await server({ engine, engineName: 'memory', port: first.port }))
+  await chronicle.reached(2)
+  expect(chronicle.terms[1]!.primacy.lost.aborted).toBe(false)
+})
+
 test('what a primary throws is told, and a service that has nobody else gets it again', async () => {
   const notices: Notice[] = []
   const discovery = discover('memory:', notices)
