@@ -79,6 +79,26 @@ describe('a host', () => {
     await hosted.stop()
   })
 
+  it('hosts services that stand for primary, and whose handles are found', async () => {
+    const discovery = discover()
+    const hosted = hosting(discovery, {
+      services: [{ name: 'auth' }, { name: 'realms', tags: ['blue'], primary: true }],
+    })
+    await hosted.start()
+    const handle = {
+      name: 'realms',
+      address: '127.0.0.1',
+      port: 3000,
+      tags: ['blue'],
+      origin: 'http://127.0.0.1:3000',
+    }
+    expect(await discovery.find('realms')).toMatchObject(handle)
+    const primary = await discovery.waitFor('realms', { primary: true })
+    expect(primary).toMatchObject({ ...handle, fence: expect.any(Number) })
+    await expect(discovery.find('auth', { primary: true })).rejects.toMatchObject({ code: 'no_match' })
+    await hosted.stop()
+  })
+
   it('gives each hook the discovery, its own logger, and where it is announced', async () => {
     const discovery = discover()
     const lines: unknown[] = []
