@@ -187,6 +187,31 @@ describe('seamark gateway', () => {
     expect(await gateway.ended).toMatchObject({ code: 0 })
   })
 
+  it('goes on with what it knows while its server is away, and when that comes back with nothing', async () => {
+    await using app = await application()
+    const first = await startServer()
+    const words = ['gateway', '--port', '0', '--status-port', 'off', '--json', '--url', first.url]
+    const port = String(app.port)
+    await seamark(['register', 'api', '--port', port, '--route', '/api', '--url', first.url])
+    await using gateway = start(words)
+    const { url } = JSON.parse((await gateway.prints(/^\{.*\}$/m))[0])
+    first.process.kill('SIGKILL')
+    await first.ended
+    await gateway.remarks(/"event":"source_lost"/)
+    expect(await get(`${url}/api`)).toMatchObject({ status: 200 })
+    await using _ = start([
+      'server',
+      '--engine',
+      'memory:',
+      '--port',
+      String(first.port),
+      '--dns-port',
+      'off',
+    ])
+    await gateway.remarks(/"event":"empty_answer_kept_out"/)
+    expect(await get(`${url}/api`)).toMatchObject({ status: 200 })
+  })
+
   it('goes without a status listener when the usual port is taken and nobody asked for it', async () => {
     const holder = createServer()
     // Whether this is ours or somebody else's: the usual port is taken.
