@@ -70,6 +70,20 @@ describe.each([
       }
     })
 
+    it('costs no budget where nobody was reached', async () => {
+      const discovery = registry()
+      const budget = { retryBudget: { share: 0, perSecond: 0 } }
+      await announce(discovery, 'a', await instance(says('a')))
+      await announce(discovery, 'b', await deadPort())
+      const dispatcher = agent(discovery, { ...budget, outliers: false })
+      const answers = await Promise.all(
+        Array.from({ length: 200 }, async () =>
+          (await request('http://api.seamark/', { dispatcher })).body.text(),
+        ),
+      )
+      expect(new Set(answers)).toEqual(new Set(['a']))
+    })
+
     it('leaves all other requests alone', async () => {
       const port = await instance(says('elsewhere'))
       const { body } = await request(`http://127.0.0.1:${port}/`, { dispatcher: agent(registry()) })

@@ -295,16 +295,19 @@ export class Exchange implements Due {
   #successor(attempt: Attempt, error: Error): Entry | undefined {
     if (attempt.isStarted) return this.#isSafe ? (this.#another() ?? this.#again()) : undefined
     // What waits for a connection in vain takes its body with it, unless that can be had again.
-    return this.#isReplayable || !isSeamarkError(error, 'timeout') ? this.#another() : undefined
+    const hasWaited = isSeamarkError(error, 'timeout')
+    if (hasWaited && !this.#isReplayable) return undefined
+    // The budget keeps retries from drowning a service. What reached nobody drowns nobody.
+    return this.#another(!hasWaited)
   }
 
-  /** One that was not tried yet, if another try may be made. */
-  #another(): Entry | undefined {
+  /** One that was not tried yet, if another try may be made; a free one costs no budget. */
+  #another(isFree = false): Entry | undefined {
     if (this.#tries >= this.#setting.tries) return undefined
     const { traffic, wish } = this.#errand
     this.#tried ??= [this.#first!]
     const other = traffic.choose({ ...wish, tried: this.#tried })
-    return other !== undefined && traffic.budget.withdraw() ? other : undefined
+    return other !== undefined && (isFree || traffic.budget.withdraw()) ? other : undefined
   }
 
   /** The only one there is, once more: its connection may have been closed while it idled. */
