@@ -15,4 +15,7 @@ export interface Consignment extends Dispatcher.DispatchOptions {
   opened(): void
   /** So many bytes of the body were sent on. */
   carried(bytes: number): void
+  /** The client went away before it had sent its body; or it stopped sending it. No instance is to blame. */
+  gone(): void
+  stalled(): void
 }

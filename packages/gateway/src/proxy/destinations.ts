@@ -23,6 +23,8 @@ import type { Guard, Part, Routes, Rule } from '../ports.ts'
 export interface Destination {
   readonly guard: Guard
   readonly setting: ExchangeSetting
+  /** For requests whose body takes as long as it takes: then their time begins. */
+  readonly streaming: ExchangeSetting
   /** The same object for the same part of the rule's instances. */
   errand(part: Part): Errand
 }
@@ -131,8 +133,7 @@ export class Destinations {
       const snapshot = () => catalog.snapshot(key)
       const traffic = new Traffic({ clock, random: Math.random, caller, snapshot }, this.#traffic)
       const errand = errandOf(traffic, key)
-      const { guard, setting } = this.of(rule)
-      destination = { guard, setting, errand: () => errand }
+      destination = { ...this.of(rule), errand: () => errand }
       this.#services.set(name, destination)
     }
     return destination
@@ -159,19 +160,15 @@ export class Destinations {
     experience.refresh()
     const known = experience
     const { retries = bounds.retries, timeout = bounds.answerTimeout } = rule.route
+    const whole = this.#deadlines(timeout)
+    // Without another try, there is nothing to save time for.
+    const tryTimeout =
+      retries > 0 && bounds.tryTimeout < timeout ? this.#deadlines(bounds.tryTimeout) : undefined
+    const common = { clock, carrier, tries: retries + 1, hedge: undefined, ended: undefined }
     return {
       guard,
-      setting: {
-        clock,
-        carrier,
-        tries: retries + 1,
-        timeout: this.#deadlines(timeout),
-        // Without another try, there is nothing to save time for.
-        tryTimeout:
-          retries > 0 && bounds.tryTimeout < timeout ? this.#deadlines(bounds.tryTimeout) : undefined,
-        hedge: undefined,
-        ended: undefined,
-      },
+      setting: { ...common, timeout: whole, tryTimeout },
+      streaming: { ...common, timeout: undefined, tryTimeout: whole },
       errand: (part) => known.errand(part),
     }
   }

@@ -5,7 +5,7 @@ import type { Dispatcher } from 'undici'
 import { challenge } from '../access/challenge.ts'
 import { type Call, headersOf } from '../front/call.ts'
 import type { Replier, Reply } from '../front/reply.ts'
-import type { Identity, Mismatch, Outcome, Pass, Passage, Recorder, Rule, Substitute } from '../ports.ts'
+import type { Identity, Mismatch, Pass, Passage, Recorder, Rule, Substitute } from '../ports.ts'
 import { forwardPath } from '../routes/forward-path.ts'
 import { answerFields } from './answer-fields.ts'
 import type { Consignment } from './consignment.ts'
@@ -108,7 +108,9 @@ export class Journey implements NativeHandler, Replier, Consignment {
       tracestate,
     })
     const errand = destination.errand(destination.guard.part(this.#call))
-    this.#exchange = new Exchange(destination.setting, errand, this, this)
+    const isStreaming = this.body !== null && !Buffer.isBuffer(this.body)
+    const setting = isStreaming ? destination.streaming : destination.setting
+    this.#exchange = new Exchange(setting, errand, this, this)
     this.#exchange.begin()
   }
 
@@ -162,8 +164,8 @@ export class Journey implements NativeHandler, Replier, Consignment {
       this.#end(error, () => this.#reply.abort())
       return
     }
-    if (isSeamarkError(error, 'too_large')) this.#pass?.settle('cancelled')
-    else this.#pass?.settle('failure' satisfies Outcome)
+    const isTheirs = isSeamarkError(error, 'too_large') || isSeamarkError(error, 'request_timeout')
+    this.#pass?.settle(isTheirs ? 'cancelled' : 'failure')
     this.#fail(error)
   }
 
@@ -177,6 +179,11 @@ export class Journey implements NativeHandler, Replier, Consignment {
     this.#bytesIn += bytes
     const { bodyBytes } = this.#host.bounds
     if (this.#bytesIn > bodyBytes) this.#exchange?.abort(tooLarge(bodyBytes))
+  }
+
+  stalled(): void {
+    const error = new SeamarkError('request_timeout', 'The body took too long to arrive.', { field: 'body' })
+    this.#exchange?.abort(error)
   }
 
   // How its client takes the answer.

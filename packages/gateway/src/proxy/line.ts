@@ -102,6 +102,12 @@ export class Line implements AnswerSink {
     return this.#sending !== undefined || (this.#isAnswered && this.#handler !== undefined)
   }
 
+  /** Gives up on one on which nothing moved for too long, whoever is to blame. */
+  giveUp(): void {
+    if (this.#sending !== undefined && !this.#socket.writableNeedDrain) this.#consignment?.stalled()
+    else this.close(new Error('Nothing moved on the connection to it for too long.'))
+  }
+
   /** Carries a request, once it is connected; tells the handler of it. */
   carry(consignment: Consignment, handler: NativeHandler): void {
     this.#consignment = consignment
@@ -158,6 +164,7 @@ export class Line implements AnswerSink {
         socket.uncork()
       } else socket.write(chunk)
       if (socket.writableNeedDrain) body.pause()
+      this.#handler?.onBodySent?.(chunk)
       consignment.carried(chunk.length)
     })
     body.once('end', () => {
@@ -165,16 +172,13 @@ export class Line implements AnswerSink {
       stop()
       this.#settle()
     })
-    body.once('error', (error) => {
+    const broken = () => {
       const wasMine = isMine()
       stop()
-      if (wasMine) this.#fail(error)
-    })
-    body.once('close', () => {
-      const wasMine = isMine()
-      stop()
-      if (wasMine) this.#fail(new Error('The client went away while it sent its request.'))
-    })
+      if (wasMine) consignment.gone()
+    }
+    body.once('error', broken)
+    body.once('close', broken)
     socket.on('drain', drained)
     consignment.opened()
   }

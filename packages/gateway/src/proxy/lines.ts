@@ -161,8 +161,7 @@ export class Lines implements Carrier {
       if (line.moved || !line.isMidway) {
         line.moved = false
         line.stillSince = now
-      } else if (now - line.stillSince > this.#stillTimeout)
-        line.close(new Error('Nothing moved on the connection to it for too long.'))
+      } else if (now - line.stillSince > this.#stillTimeout) line.giveUp()
     let any = busy.size > 0
     for (const berth of this.#berths.values()) any = berth.clear(now) || any
     if (any) this.#timer = clock.after(rounds, () => this.#look())

@@ -22,9 +22,7 @@ const messages: Readonly<Record<string, string>> = {
 const usualRetryAfter = 1
 
 export function refusal(error: unknown, fields: Fields = []): Refusal {
-  const { code, status, message, details } = isSeamarkError(error)
-    ? error
-    : new SeamarkError('internal', 'The gateway failed at this: its log says why.')
+  const { code, status, message, details } = known(error)
   const shown = Object.fromEntries(
     told.flatMap((name) => (details?.[name] === undefined ? [] : [[name, details[name]]])),
   )
@@ -50,6 +48,15 @@ export function refusal(error: unknown, fields: Fields = []): Refusal {
     ],
     body,
   }
+}
+
+/** The error that a client is told of. */
+function known(error: unknown): SeamarkError {
+  if (!isSeamarkError(error))
+    return new SeamarkError('internal', 'The gateway failed at this: its log says why.', { cause: error })
+  // Who answers late has not failed in another way.
+  if (error.code === 'attempts_failed' && isSeamarkError(error.cause, 'timeout')) return error.cause
+  return error
 }
 
 export function refuse(reply: Reply, { status, fields, body }: Refusal): void {

@@ -365,6 +365,57 @@ describe('errors are told apart:', () => {
   })
 })
 
+it('an upload may take as long as it moves; then the time for an answer begins', async () => {
+  await using api = await origin((request, response) => {
+    if (request.url === '/never') request.resume()
+    else request.pipe(response)
+  })
+  await using gateway = await opened()
+  await gateway.register({ port: api.port, route: { timeout: 300 } })
+  const call = request({ port: gateway.port, method: 'POST' })
+  const answered = once(call, 'response')
+  for (let count = 0; count < 10; count++) {
+    call.write('x')
+    await new Promise((resolve) => setTimeout(resolve, 50))
+  }
+  call.end()
+  const [response] = await answered
+  expect(response.statusCode).toBe(200)
+  response.resume()
+  const late = request({ port: gateway.port, method: 'POST', path: '/never' })
+  late.write('x')
+  late.end()
+  const [failed] = await once(late, 'response')
+  expect(failed.statusCode).toBe(504)
+  failed.resume()
+})
+
+it('a client that breaks off its request, or stops sending it, is no failure of the instance', async () => {
+  const heard: string[] = []
+  await using api = await origin((request, response) => {
+    heard.push(request.url!)
+    request.on('error', () => {})
+    if (request.method === 'GET') response.end('ok')
+  })
+  await using gateway = await opened({
+    bounds: { stillTimeout: 500 },
+    file: { services: { api: { circuit: { failures: 0.1, volume: 2, window: '1m', rest: '1m' } } } },
+  })
+  await gateway.register({ port: api.port })
+  for (let count = 0; count < 5; count++) {
+    using client = await rawClient(gateway.port)
+    client.write(`POST /${count} HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc`)
+    while (!heard.includes(`/${count}`)) await turn()
+    client.socket.end()
+    await client.ended()
+  }
+  using client = await rawClient(gateway.port)
+  client.write('POST /still HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc')
+  await client.until((text) => text.includes('}}'))
+  expect(client.text).toMatch(/^HTTP\/1\.1 408 /)
+  expect((await fetch(gateway.url)).status).toBe(200)
+})
+
 describe('another instance is tried', () => {
   it('when one cannot be reached, whatever was to be sent', async () => {
     const gone = await origin(() => {})
