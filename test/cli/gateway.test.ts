@@ -342,7 +342,9 @@ describe('seamark gateway routes', () => {
     expect(stdout).toMatch(
       /\nAsks for {3}GET \/tickets\/7\nInstances {2}tickets-\S+-3000 \(127.0.0.1:3000\), of 1\n/,
     )
-    expect(stdout).toMatch(/\nRoles {6}one of tickets-query\n/)
+    expect(stdout).toMatch(
+      /\nRoles {6}one of tickets-query\nTimeout {4}30000 ms, the gateway's\nRetries {4}2, the/,
+    )
     expect(JSON.parse((await explain('GET', '/a/x', '--json')).stdout)).toMatchObject({
       path: '/a/x',
       rule: 'first/a',

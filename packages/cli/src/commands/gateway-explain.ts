@@ -1,5 +1,5 @@
 import type { Entry } from '@seamark/core'
-import type { Explanation, Forwarded, Rule, Verdict } from '@seamark/gateway'
+import type { Explanation, Forwarded, GatewayBounds, Rule, Verdict } from '@seamark/gateway'
 import { hostPort } from '../address.ts'
 import { command } from '../command.ts'
 import { exitCodes } from '../exit-codes.ts'
@@ -33,16 +33,18 @@ export const gatewayExplain = command({
   ],
   async run({ settings, arguments: [method, url], output }) {
     return withRoutes(settings, output, async (routes) => {
-      const { explanation } = await import('@seamark/gateway')
+      const { defaultBounds, explanation } = await import('@seamark/gateway')
       const explained = explanation(routes, method!.toUpperCase(), url!)
       if (output.json) output.document(document(explained))
-      else print(explained, output)
+      else print(explained, defaultBounds, output)
       return 'rule' in explained.outcome ? undefined : exitCodes.notFound.code
     })
   },
 })
 
-function print({ method, host, path, rules, outcome }: Explanation, output: Output): void {
+type Bounds = Pick<GatewayBounds, 'answerTimeout' | 'retries'>
+
+function print({ method, host, path, rules, outcome }: Explanation, bounds: Bounds, output: Output): void {
   const { paint } = output
   output.print(printable(`${method} ${path} of ${host === '' ? 'any host' : `host ${host}`}`))
   const winner = 'rule' in outcome ? outcome.rule : undefined
@@ -60,7 +62,8 @@ function print({ method, host, path, rules, outcome }: Explanation, output: Outp
   output.print('')
   if (!('rule' in outcome)) output.print(`${paint('red', String(outcome.status))}  ${printable(outcome.why)}`)
   else
-    for (const [name, text] of facts(outcome, method)) output.print(`${name.padEnd(10)} ${printable(text)}`)
+    for (const [name, text] of facts(outcome, method, bounds))
+      output.print(`${name.padEnd(10)} ${printable(text)}`)
 }
 
 const columns = [{ title: 'RULE' }, { title: 'WHY' }]
@@ -76,6 +79,7 @@ function colouredVerdict(
 function facts(
   { rule, path, healthy, all, canary }: Forwarded,
   method: string,
+  bounds: Bounds,
 ): readonly (readonly [string, string])[] {
   const { roles, timeout, retries } = rule.route
   return [
@@ -94,8 +98,8 @@ function facts(
           ] as const,
         ]),
     ['Roles', roles === undefined ? 'none: no token is asked for' : `one of ${roles.join(', ')}`],
-    ['Timeout', timeout === undefined ? "the gateway's" : `${timeout} ms`],
-    ['Retries', retries === undefined ? "the gateway's" : String(retries)],
+    ['Timeout', timeout === undefined ? `${bounds.answerTimeout} ms, the gateway's` : `${timeout} ms`],
+    ['Retries', retries === undefined ? `${bounds.retries}, the gateway's` : String(retries)],
     ['Policy', Object.keys(rule.policy).join(', ') || 'none'],
   ]
 }
