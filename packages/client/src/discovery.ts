@@ -233,6 +233,7 @@ export class Discovery implements AsyncDisposable {
     this.#open()
     const { ttl = 10_000, drain = 500, primary = false } = options
     const instance = this.#instance(options)
+    this.#doubtChecks(instance)
     const campaign = this.#campaign(instance, primary)
     const announcement = new KeptAnnouncement({
       engine: this.#options.engine,
@@ -351,6 +352,19 @@ export class Discovery implements AsyncDisposable {
       address: address ?? this.advertisedAddress(name, prefer),
     }
     return instance(input)
+  }
+
+  /** Servers run checks. A registry inside this process has none, so what waits for its first result waits for ever. */
+  #doubtChecks({ service, checks }: Instance): void {
+    if (this.#options.hosts.length > 0) return
+    const waiting = checks.filter(({ type, initial }) => type !== 'reported' && initial !== 'passing')
+    if (waiting.length === 0) return
+    this.#options.notify({
+      level: 'warn',
+      event: 'checks_not_run',
+      message: `${service} is announced with checks, but nobody runs them: the registry is inside this process, and servers run checks. It stays critical; leave its checks out, or connect to a server.`,
+      details: { checks: waiting.map(({ id }) => id) },
+    })
   }
 
   /** How to stand for primary with a lease, if that is wanted. */
