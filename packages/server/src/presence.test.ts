@@ -242,6 +242,47 @@ it('writes a comment every 15 seconds', async () => {
   expect(present.text).toMatch(/^(: .*\n\n)+$/)
 })
 
+it('keeps no stream of a client that left while it waited for the server to know what is registered', async () => {
+  const clock = fakeClock()
+  const truth = memory({ clock })
+  let know = () => {}
+  const known = new Promise<void>((resolve) => {
+    know = resolve
+  })
+  const engine: Engine = new Proxy(truth, {
+    get: (_, name: keyof Engine) => {
+      const value = truth[name]
+      if (name === 'watchAll')
+        return async function* (signal: AbortSignal) {
+          await known
+          yield* truth.watchAll(signal)
+        }
+      return typeof value === 'function' ? value.bind(truth) : value
+    },
+  })
+  await using served = await here({ clock, engine })
+  const asked = Presence.open(served, 'x', ['a']).catch(() => {})
+  const sent = new AbortController()
+  const body = JSON.stringify({ client: named('x'), tokens: ['a'] })
+  const headers = { 'content-type': 'application/json' }
+  const left = fetch(`${served.server.url}/api/v1/presence`, {
+    method: 'POST',
+    body,
+    headers,
+    signal: sent.signal,
+  })
+  // Later requests of the same kind are answered after earlier ones arrived.
+  await served.ask('GET', '/healthz')
+  sent.abort()
+  await expect(left).rejects.toThrow()
+  await served.ask('GET', '/healthz')
+  know()
+  const stayed = await asked
+  await streams(served, 1)
+  stayed?.die()
+  await streams(served, 0)
+})
+
 it('forgets leases that are released', async () => {
   const clock = fakeClock()
   await using served = await here({ clock })

@@ -122,6 +122,8 @@ export class Presences {
     this.#size++
     this.#absent.delete(client)
     response.once('close', leave)
+    // It left while the request waited: its `close` is over.
+    if (response.closed) return leave()
     try {
       await this.#mark(client)
     } catch (error) {
