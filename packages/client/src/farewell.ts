@@ -7,11 +7,11 @@ export interface Farewell {
 }
 
 /** Milliseconds that a dying process is held up at most. */
-const patience = 1_000
+const patience = 2_000
 
 /**
  * Releases leases from a process that is about to end and has no turn of its event loop left: a second thread does it,
- * while this one stands still, for a second at most.
+ * while this one stands still, for two seconds at most.
  */
 export function farewell(farewells: readonly Farewell[]): void {
   if (farewells.length === 0) return
