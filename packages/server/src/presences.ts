@@ -195,12 +195,18 @@ export class Presences {
   #nextLook(): Timer {
     return this.#clock.after(lookInterval, () => {
       const now = this.#clock.now()
-      // The process stood still: whoever wanted to come back could not.
-      if (now - this.#looked > 3 * lookInterval) for (const client of this.#absent) client.absentSince = now
+      const late = now - this.#looked - lookInterval
+      if (late > lookInterval) this.#prolong(late, now)
       this.#looked = now
       this.#lookAtAbsent(now - this.#bounds.presenceGrace)
       this.#look = this.#absent.size > 0 ? this.#nextLook() : undefined
     })
+  }
+
+  /** The process stood still: whoever wanted to come back could not, and may wait to be accepted now. */
+  #prolong(late: number, now: number): void {
+    const latest = now - this.#bounds.presenceGrace + 2 * lookInterval
+    for (const client of this.#absent) client.absentSince = Math.max(client.absentSince + late, latest)
   }
 
   #lookAtAbsent(latest: number): void {
