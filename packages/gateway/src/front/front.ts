@@ -13,7 +13,7 @@ import type { GatewayBounds } from './bounds.ts'
 import type { Caller } from './call.ts'
 import { Certificate, type CertificateFiles, type Pair } from './certificate.ts'
 import { Lane, type LaneHost } from './lane.ts'
-import { NodeReply, type Request, type Response } from './node-reply.ts'
+import { isCurrent, NodeReply, type Request, type Response } from './node-reply.ts'
 import { said } from './node-request.ts'
 import { refuseConnection } from './refused-connection.ts'
 import { SocketReply } from './socket-reply.ts'
@@ -83,7 +83,7 @@ export class Front implements LaneHost {
     server.on('request', (request, response) => this.#request(request, response, false))
     server.on('checkContinue', (request, response) => this.#request(request, response, true))
     server.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head))
-    server.on('connect', (_, socket) => this.#refuseConnection(noTunnels(), socket))
+    server.on('connect', (request, socket) => this.#refuseTunnel(request, socket))
     server.on('clientError', (error, socket) => this.#refuseConnection(error, socket))
     // One who is not understood is no matter to others.
     server.on('tlsClientError', () => {})
@@ -215,6 +215,17 @@ export class Front implements LaneHost {
       isRefused = true
       refuse(reply, refusal(error))
       this.relay.refused(error, this.#caller(socket).peer)
+    }
+  }
+
+  /** Of HTTP/2, a tunnel is a stream among others. */
+  #refuseTunnel(request: Request, given: Duplex | Response): void {
+    const error = noTunnels()
+    if (!isCurrent(request)) this.#refuseConnection(error, given as Duplex)
+    else {
+      const host = { clock: this.#clock, isLast: () => this.isDraining }
+      refuse(new NodeReply(request, given as Response, false, host), refusal(error))
+      this.relay.refused(error, this.#caller(request.socket).peer)
     }
   }
 

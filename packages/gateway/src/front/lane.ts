@@ -31,6 +31,7 @@ export class Lane {
   #place: Place | undefined
   #placeIn: Deadlines
   #requests = 0
+  #hasLeft = false
 
   constructor(host: LaneHost, socket: Socket, isSecure: boolean) {
     this.#host = host
@@ -48,7 +49,8 @@ export class Lane {
 
   /** Closes it, as soon as it has nothing to answer. */
   drain(): void {
-    if (!this.#reply.isUnderway) this.#socket.destroy()
+    // What was answered may still be on its way.
+    if (!this.#reply.isUnderway) this.#socket.destroySoon()
   }
 
   /** It idled for too long. */
@@ -70,15 +72,18 @@ export class Lane {
     }
     this.#placeIn = this.#host.idle
     this.#place = this.#placeIn.add(this)
-    const waiting = this.#waiting
-    if (waiting === undefined) return
-    this.#waiting = undefined
     // Not deeper and deeper into the stack, for a client that sends many at once.
-    process.nextTick(() => {
-      if (this.#socket.destroyed) return
-      this.#arrived(waiting)
-      if (!this.#reply.isUnderway && this.#socket.isPaused()) this.#socket.resume()
-    })
+    if (this.#waiting !== undefined) process.nextTick(goOn, this)
+  }
+
+  /** Looks at what came meanwhile, unless the client does not read the answers that it has: they would pile up here. */
+  goOn(): void {
+    const socket = this.#socket
+    if (this.#hasLeft || socket.destroyed || this.#reply.isUnderway || socket.writableNeedDrain) return
+    const waiting = this.#waiting
+    this.#waiting = undefined
+    if (waiting !== undefined) this.#arrived(waiting)
+    if (!this.#hasLeft && !this.#reply.isUnderway && socket.isPaused()) socket.resume()
   }
 
   switched(): void {
@@ -88,7 +93,7 @@ export class Lane {
 
   readonly #arrived = (chunk: Buffer): void => {
     const { bounds, trust, relay } = this.#host
-    if (this.#reply.isUnderway || this.#waiting !== undefined) {
+    if (this.#reply.isUnderway || this.#waiting !== undefined || this.#socket.writableNeedDrain) {
       this.#waiting = this.#waiting === undefined ? chunk : Buffer.concat([this.#waiting, chunk])
       this.#socket.pause()
       return
@@ -115,7 +120,10 @@ export class Lane {
     else this.#socket.end()
   }
 
-  readonly #drained = (): void => this.#reply.drained()
+  readonly #drained = (): void => {
+    this.#reply.drained()
+    this.goOn()
+  }
 
   // `close` follows.
   readonly #failed = (): void => {}
@@ -133,6 +141,7 @@ export class Lane {
 
   #leave(chunk: Buffer): void {
     const socket = this.#socket
+    this.#hasLeft = true
     this.#settle()
     this.#host.left(this)
     socket.off('data', this.#arrived)
@@ -145,4 +154,8 @@ export class Lane {
     this.#host.handOver(socket)
     socket.resume()
   }
+}
+
+function goOn(lane: Lane): void {
+  lane.goOn()
 }

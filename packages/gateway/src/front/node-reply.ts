@@ -3,6 +3,7 @@ import { constants, type Http2ServerRequest, type Http2ServerResponse } from 'no
 import type { Duplex } from 'node:stream'
 import type { Clock } from '@seamark/core'
 import type { Fields } from '../proxy/fields.ts'
+import { headersOf } from './call.ts'
 import type { Replier, Reply } from './reply.ts'
 
 export type Request = IncomingMessage | Http2ServerRequest
@@ -66,7 +67,11 @@ export class NodeReply implements Reply {
       if (name === 'link') links.push(fields[at + 1]!)
       else hints[name] = fields[at + 1]!
     }
-    if (links.length > 0) this.#response.writeEarlyHints({ ...hints, link: links })
+    try {
+      if (links.length > 0) this.#response.writeEarlyHints({ ...hints, link: links })
+    } catch {
+      // It takes fewer links than there are. They are hints: the answer does without.
+    }
   }
 
   start(status: number, statusText: string, fields: Fields): void {
@@ -74,9 +79,8 @@ export class NodeReply implements Reply {
     this.#isBodyless ||= status === 204 || status === 304
     const response = this.#response
     if (this.#isCurrent) {
-      for (let at = 0; at < fields.length; at += 2)
-        (response as Http2ServerResponse).appendHeader(fields[at]!, fields[at + 1]!)
-      ;(response as Http2ServerResponse).writeHead(status)
+      // Joined: many a service says `x-content-type-options` twice, and `node:http2` does not.
+      ;(response as Http2ServerResponse).writeHead(status, headersOf(fields))
       return
     }
     const all = this.#host.isLast() ? [...fields, 'connection', 'close'] : fields

@@ -3,6 +3,7 @@ import { type Fields, items } from './fields.ts'
 /** They concern the connection between an instance and us: RFC 9110, 7.6.1. */
 const hopByHop = new Set([
   'connection',
+  'http2-settings',
   'keep-alive',
   'proxy-connection',
   'te',

@@ -25,6 +25,8 @@ const decimal = /^\d{1,15}$/
 const chunkSize = /^([0-9A-Fa-f]{1,12})[\t ]*(?:;[\t -~\x80-\xff]*)?\r\n$/
 /** Bytes of the line before a chunk. */
 const longestSizeLine = 1_024
+/** Answers below 200 before one above: nobody has more than a few of them to say. */
+const mostInterim = 64
 const lineEnd = Buffer.from('\r\n')
 const headEnd = Buffer.from('\r\n\r\n')
 const nothing = Buffer.alloc(0)
@@ -45,6 +47,8 @@ export class AnswerReader {
   /** Bytes of the body, or of a chunk, that are still to come. */
   #left = 0
   #persistent = true
+  /** Answers below 200 before this one. */
+  #interim = 0
   /** For how long (s) the server keeps the connection, if it says so. */
   keptFor: number | undefined
 
@@ -64,6 +68,7 @@ export class AnswerReader {
     this.#method = method
     this.#isUpgrade = isUpgrade
     this.#persistent = true
+    this.#interim = 0
   }
 
   /** Throws an `Error` that says what was wrong. */
@@ -127,6 +132,7 @@ export class AnswerReader {
       return chunk.length
     }
     if (status < 200) {
+      if (++this.#interim > mostInterim) throw new Error('It says too often that its answer is to come.')
       this.#sink.head(status, statusText, fields)
       return next
     }
@@ -148,8 +154,8 @@ export class AnswerReader {
       switch (name.length) {
         case 14:
           if (name.toLowerCase() !== 'content-length') break
-          if (length !== undefined && length !== fields[at + 1])
-            throw new Error('Its answer has two lengths.')
+          // Equal ones, too: clients refuse them.
+          if (length !== undefined) throw new Error('Its answer has two lengths.')
           length = fields[at + 1]
           break
         case 17:

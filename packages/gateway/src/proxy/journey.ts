@@ -14,6 +14,7 @@ import type { Fields } from './fields.ts'
 import { type Refusal, refusal, refuse } from './refusal.ts'
 import type { RelayHost } from './relay.ts'
 import { isChunked, requestHead } from './request-head.ts'
+import { trailerFields } from './trailer-fields.ts'
 
 /** Why nobody gives an answer, so that a fallback may. */
 const nobody = new Set(['unavailable', 'attempts_failed', 'timeout'])
@@ -142,7 +143,7 @@ export class Journey implements NativeHandler, Replier, Consignment {
 
   onComplete(trailers: Buffer[]): void {
     this.#recorder?.end()
-    this.#end(undefined, () => this.#reply.end(trailers as unknown as Fields))
+    this.#end(undefined, () => this.#reply.end(trailerFields(trailers as unknown as Fields)))
   }
 
   onUpgrade(_status: number, headers: Buffer[], socket: Duplex): void {

@@ -7,6 +7,7 @@ import { errors } from 'undici'
 import { type AnswerBounds, AnswerReader, type AnswerSink } from './answer-reader.ts'
 import type { Consignment } from './consignment.ts'
 import { type Fields, fieldLines } from './fields.ts'
+import { trailerFields } from './trailer-fields.ts'
 
 /** Where a connection goes. */
 export interface Place {
@@ -203,7 +204,7 @@ export class Line implements AnswerSink {
       this.#fail(error as Error)
       return
     }
-    this.#fail(new Error('It closed the connection.'))
+    this.#fail(closed('It closed the connection.'))
   }
 
   readonly #failed = (error: Error): void => {
@@ -212,7 +213,7 @@ export class Line implements AnswerSink {
 
   readonly #closed = (): void => {
     if (this.#isUpgraded) return
-    this.#fail(new Error('The connection to it broke.'))
+    this.#fail(closed('The connection to it broke.'))
     this.#host.closed(this)
   }
 
@@ -299,6 +300,11 @@ function serverName(address: string): string {
   return isIP(address) === 0 ? address : ''
 }
 
+/** With the code that the system has for it: what has none is taken for a mistake of ours, as long as nothing was sent. */
+function closed(message: string): Error {
+  return Object.assign(new Error(message), { code: 'ECONNRESET' })
+}
+
 function trailersOf(body: Readable & { rawTrailers?: string[] }): Fields {
-  return body.rawTrailers ?? []
+  return trailerFields(body.rawTrailers ?? [])
 }

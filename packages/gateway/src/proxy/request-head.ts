@@ -34,8 +34,8 @@ const special: ReadonlyMap<string, 'connection' | 'forwarded' | 'trace'> = new M
   ),
   ...['traceparent', 'tracestate'].map((name) => [name, 'trace'] as const),
 ])
-/** Only the gateway says these. Some servers take "_" for "-". */
-const ours = /^x[-_]seamark(?:[-_]|$)/
+/** Only the gateway says these. Some servers take "_", or any other sign, for "-". */
+const ours = /^x[^a-z0-9]seamark(?![a-z0-9])/
 const forwardedLikeNames = /^x[-_]forwarded[-_]|^x[-_]real[-_]ip$/
 
 /**
@@ -83,6 +83,11 @@ export function requestHead(call: Call, target: string, additions: Additions): s
 }
 
 const letterX = 120
+
+/** Whether a field, by its name in lower case, is not the client's to say, or not to be sent on as it is. */
+export function isReserved(name: string): boolean {
+  return special.has(name) || ours.test(name) || hidesForwarded(name)
+}
 
 /** With "_" for "-", which some servers take for the same. */
 function hidesForwarded(name: string): boolean {
