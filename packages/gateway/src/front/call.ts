@@ -18,6 +18,13 @@ export interface Said {
   readonly length: number | undefined
   /** The protocol that the client would rather speak. */
   readonly upgrade: string | undefined
+  /** The same object for the same fields of the same caller. */
+  readonly kept?: KeptHead | undefined
+}
+
+/** What instances are told of a request's fields, once it was made of them. */
+export interface KeptHead {
+  lines?: string
 }
 
 /** Who said it. */
@@ -40,6 +47,7 @@ export class Call implements Inquiry, Said {
   readonly body: Buffer | Readable | null
   readonly length: number | undefined
   readonly upgrade: string | undefined
+  readonly kept: KeptHead | undefined
   readonly caller: Caller
   readonly scheme: 'http' | 'https'
   readonly client: string
@@ -55,6 +63,7 @@ export class Call implements Inquiry, Said {
     this.body = said.body
     this.length = said.length
     this.upgrade = said.upgrade
+    this.kept = said.kept
     this.caller = caller
     this.scheme = scheme
     this.client = client

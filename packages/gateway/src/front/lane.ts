@@ -2,7 +2,7 @@ import type { Socket } from 'node:net'
 import type { Deadlines } from '@seamark/client/traffic'
 import type { Caller } from './call.ts'
 import type { FrontHost } from './front.ts'
-import { readRequest } from './request-reader.ts'
+import { type FieldBlock, readRequest } from './request-reader.ts'
 import { SocketReply } from './socket-reply.ts'
 
 type Place = ReturnType<Deadlines['add']>
@@ -31,6 +31,8 @@ export class Lane {
   #place: Place | undefined
   #placeIn: Deadlines
   #requests = 0
+  /** Of the last request: the next one's are mostly the same. */
+  #block: FieldBlock | undefined
   #hasLeft = false
 
   constructor(host: LaneHost, socket: Socket, isSecure: boolean) {
@@ -98,13 +100,14 @@ export class Lane {
       this.#socket.pause()
       return
     }
-    const request = readRequest(chunk, bounds)
+    const request = readRequest(chunk, bounds, this.#block)
     if (request === undefined) {
       this.#leave(chunk)
       return
     }
     this.#settle()
-    const { said, end } = request
+    const { said, end, block } = request
+    this.#block = block
     if (end < chunk.length) {
       this.#waiting = chunk.subarray(end)
       this.#socket.pause()

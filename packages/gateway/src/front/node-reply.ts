@@ -88,7 +88,10 @@ export class NodeReply implements Reply {
     // Without the status of the client's own making: what stands there is text for people.
     if (statusText === '') plain.writeHead(status, all)
     else plain.writeHead(status, statusText, all)
-    process.nextTick(flush, plain)
+  }
+
+  flush(): void {
+    if (!this.#isCurrent && !this.#response.destroyed) (this.#response as ServerResponse).flushHeaders()
   }
 
   write(chunk: Buffer): boolean {
@@ -139,9 +142,4 @@ export class NodeReply implements Reply {
     other.destroy()
     this.abort()
   }
-}
-
-/** An answer whose body is not there yet does not wait for it. */
-function flush(response: ServerResponse): void {
-  if (!response.destroyed) response.flushHeaders()
 }

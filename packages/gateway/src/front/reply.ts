@@ -21,6 +21,8 @@ export interface Reply {
   inform(status: number, fields: Fields): void
   /** `fields` are the answer's own, without those of a connection; with `content-length` when that is known. */
   start(status: number, statusText: string, fields: Fields): void
+  /** What was said so far does not wait for more. */
+  flush(): void
   /** `false`: the client does not read as fast; `drained` follows. The bytes are only there during the call. */
   write(chunk: Buffer): boolean
   end(trailers: Fields): void

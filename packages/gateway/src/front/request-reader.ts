@@ -1,13 +1,24 @@
+import type { Fields } from '../proxy/fields.ts'
 import { requestPath } from '../routes/request-path.ts'
 import type { GatewayBounds } from './bounds.ts'
-import type { Said } from './call.ts'
-import { authority } from './target.ts'
+import type { KeptHead, Said } from './call.ts'
+import { type Authority, authority } from './target.ts'
 
 /** A request that means the same to everybody who reads HTTP/1.1. */
 export interface PlainRequest {
   readonly said: Said
+  readonly block: FieldBlock
   /** Where the next request begins. */
   readonly end: number
+}
+
+/** The header fields of a request: read once, as long as a client says the same again. */
+export interface FieldBlock extends Authority {
+  /** As they came, with the empty line after them. */
+  readonly text: string
+  readonly fields: Fields
+  readonly length: number | undefined
+  readonly kept: KeptHead
 }
 
 const requestLine = /(GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS) (\/[!-~]*) HTTP\/1\.1\r\n/y
@@ -38,6 +49,7 @@ const fieldOverhead = 8
 export function readRequest(
   chunk: Buffer,
   { urlBytes, headerBytes }: Pick<GatewayBounds, 'urlBytes' | 'headerBytes'>,
+  last?: FieldBlock,
 ): PlainRequest | undefined {
   const end = chunk.indexOf('\r\n\r\n', 0, 'latin1')
   // A parser may count fields as more bytes than they have.
@@ -49,12 +61,31 @@ export function readRequest(
   const method = line[1]!
   const target = line[2]!
   if (target.length > urlBytes) return undefined
-  lines.lastIndex = requestLine.lastIndex
+  const path = requestPath(target)
+  if (path === undefined) return undefined
+  const rest = text.slice(requestLine.lastIndex)
+  const block = rest === last?.text ? last : readBlock(rest)
+  if (block === undefined) return undefined
+  const { fields, length, authority, host, kept } = block
+  // A length that few servers look for.
+  if (length !== undefined && (method === 'GET' || method === 'HEAD')) return undefined
+  const begin = end + 4
+  const next = begin + (length ?? 0)
+  if (next > chunk.length) return undefined
+  const body = length === undefined || length === 0 ? null : chunk.subarray(begin, next)
+  const { path: plain, query } = path
+  const said = { method, path: plain, query, authority, host, fields, body, length, upgrade: undefined, kept }
+  return { said, block, end: next }
+}
+
+/** All fields, and the empty line after them. */
+function readBlock(text: string): FieldBlock | undefined {
+  lines.lastIndex = 0
   if (!lines.test(text) || lines.lastIndex !== text.length) return undefined
   const fields: string[] = []
   let host: string | undefined
   let length: string | undefined
-  for (let at = requestLine.lastIndex; at < end + 2; ) {
+  for (let at = 0; at < text.length - 2; ) {
     if (fields.length === mostFields * 2) return undefined
     const colon = text.indexOf(':', at)
     const stop = text.indexOf('\r\n', colon)
@@ -75,28 +106,7 @@ export function readRequest(
     } else if (unusual.has(name)) return undefined
     fields.push(name, value)
   }
-  const path = requestPath(target)
   const named = host === undefined ? undefined : authority(host)
-  if (path === undefined || named === undefined) return undefined
-  // A length that few servers look for.
-  if (length !== undefined && (method === 'GET' || method === 'HEAD')) return undefined
-  const bytes = length === undefined ? undefined : Number(length)
-  const begin = end + 4
-  const next = begin + (bytes ?? 0)
-  if (next > chunk.length) return undefined
-  const body = bytes === undefined || bytes === 0 ? null : chunk.subarray(begin, next)
-  return {
-    said: {
-      method,
-      path: path.path,
-      query: path.query,
-      authority: named.authority,
-      host: named.host,
-      fields,
-      body,
-      length: bytes,
-      upgrade: undefined,
-    },
-    end: next,
-  }
+  if (named === undefined) return undefined
+  return { text, fields, ...named, length: length === undefined ? undefined : Number(length), kept: {} }
 }

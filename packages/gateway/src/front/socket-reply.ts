@@ -77,7 +77,6 @@ export class SocketReply implements Reply {
     if (this.#isChunked) head += 'transfer-encoding: chunked\r\n'
     head += this.#isLast ? 'connection: close\r\n\r\n' : 'connection: keep-alive\r\n\r\n'
     this.#head = head
-    process.nextTick(flush, this)
   }
 
   write(chunk: Buffer): boolean {
@@ -99,7 +98,6 @@ export class SocketReply implements Reply {
     this.#over(true)
   }
 
-  /** Writes what is left of the head by itself. */
   flush(): void {
     if (this.#head !== '' && !this.#socket.destroyed) this.#socket.write(this.#head, 'latin1')
     this.#head = ''
@@ -151,9 +149,4 @@ export class SocketReply implements Reply {
     this.#socket.uncork()
     return isFast
   }
-}
-
-/** An answer whose body is not there yet does not wait for it. */
-function flush(reply: SocketReply): void {
-  reply.flush()
 }

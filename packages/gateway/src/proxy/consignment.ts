@@ -13,6 +13,8 @@ export interface Consignment extends Dispatcher.DispatchOptions {
   readonly isUpgrade: boolean
   /** The first byte of the body is wanted: now the client is to send it. */
   opened(): void
+  /** All that has come of the answer was told, and more is to come. */
+  caughtUp(): void
   /** So many bytes of the body were sent on. */
   carried(bytes: number): void
   /** The client went away before it had sent its body; or it stopped sending it. No instance is to blame. */

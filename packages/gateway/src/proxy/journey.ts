@@ -170,6 +170,10 @@ export class Journey implements NativeHandler, Replier, Consignment {
     this.#fail(error)
   }
 
+  caughtUp(): void {
+    if (!this.#isOver && this.#reply.status !== 0) this.#reply.flush()
+  }
+
   // How the request's body goes.
 
   opened(): void {

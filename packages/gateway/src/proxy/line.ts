@@ -190,6 +190,7 @@ export class Line implements AnswerSink {
     this.moved = true
     try {
       this.#reader.read(chunk)
+      if (this.#isAnswered && this.#handler !== undefined) this.#consignment?.caughtUp()
     } catch (error) {
       this.#fail(error as Error)
     }

@@ -24,8 +24,7 @@ interface Harbour {
   readonly clock: Clock
   readonly bounds: AnswerBounds
   readonly ca: string | Buffer | undefined
-  /** With a request under way. */
-  readonly busy: Set<Line>
+  readonly lines: Set<Line>
   /** Nobody holds it any more. */
   abandoned(berth: Berth): void
 }
@@ -62,7 +61,6 @@ class Berth implements LineHost, Connections {
   }
 
   idle(line: Line, duration: number): void {
-    this.#harbour.busy.delete(line)
     if (this.holders === 0) {
       line.close()
       return
@@ -79,15 +77,14 @@ class Berth implements LineHost, Connections {
   }
 
   closed(line: Line): void {
-    this.#harbour.busy.delete(line)
+    this.#harbour.lines.delete(line)
   }
 
-  /** Closes what was idle for too long, or all; answers whether something is left. */
-  clear(until: number): boolean {
+  /** Closes what is not to be kept beyond that moment. */
+  clear(until: number): void {
     const kept = this.#idle.filter((line) => line.isUsable && line.idleUntil > until)
     for (const line of this.#idle) if (!kept.includes(line)) line.close()
     this.#idle.splice(0, this.#idle.length, ...kept)
-    return kept.length > 0
   }
 }
 
@@ -102,7 +99,7 @@ export class Lines implements Carrier {
   constructor({ clock, bounds, ca }: LinesOptions) {
     this.#stillTimeout = bounds.stillTimeout
     const abandoned = ({ origin }: Berth) => void this.#berths.delete(origin)
-    this.#harbour = { clock, bounds, ca, busy: new Set(), abandoned }
+    this.#harbour = { clock, bounds, ca, lines: new Set(), abandoned }
   }
 
   carry(
@@ -123,7 +120,6 @@ export class Lines implements Carrier {
       condition.connections = berth
     }
     const line = (consignment.isUpgrade ? undefined : berth.take()) ?? this.#open(berth, consignment)
-    this.#harbour.busy.add(line)
     line.carry(consignment, handler)
   }
 
@@ -131,8 +127,7 @@ export class Lines implements Carrier {
   destroy(error: Error): void {
     this.failure = error
     this.#timer?.cancel()
-    for (const berth of this.#berths.values()) berth.clear(Number.POSITIVE_INFINITY)
-    for (const line of [...this.#harbour.busy]) line.close(error)
+    for (const line of [...this.#harbour.lines]) line.close(error)
   }
 
   #hold({ instance: { scheme, address, port } }: Entry): Berth {
@@ -150,20 +145,21 @@ export class Lines implements Carrier {
 
   #open(berth: Berth, consignment: Consignment): Line {
     this.#timer ??= this.#harbour.clock.after(rounds, () => this.#look())
-    return new Line(berth, berth.place, consignment)
+    const line = new Line(berth, berth.place, consignment)
+    this.#harbour.lines.add(line)
+    return line
   }
 
   #look(): void {
     this.#timer = undefined
-    const { clock, busy } = this.#harbour
+    const { clock, lines } = this.#harbour
     const now = clock.now()
-    for (const line of busy)
+    for (const line of lines)
       if (line.moved || !line.isMidway) {
         line.moved = false
         line.stillSince = now
       } else if (now - line.stillSince > this.#stillTimeout) line.giveUp()
-    let any = busy.size > 0
-    for (const berth of this.#berths.values()) any = berth.clear(now) || any
-    if (any) this.#timer = clock.after(rounds, () => this.#look())
+    for (const berth of this.#berths.values()) berth.clear(now)
+    if (lines.size > 0) this.#timer = clock.after(rounds, () => this.#look())
   }
 }

@@ -43,8 +43,26 @@ const forwardedLikeNames = /^x[-_]forwarded[-_]|^x[-_]real[-_]ip$/
  * 7239) and `x-forwarded-*`.
  */
 export function requestHead(call: Call, target: string, additions: Additions): string {
-  const { method, fields, authority, upgrade, caller } = call
-  let head = `${method} ${target} HTTP/1.1\r\nhost: ${authority}\r\n`
+  const { method, kept, upgrade } = call
+  const { traceparent, tracestate, identity } = additions
+  const isTraced = traceparent !== undefined
+  let lines = isTraced ? kept?.lines : undefined
+  if (lines === undefined) {
+    lines = fieldsToSend(call, isTraced)
+    if (isTraced && kept !== undefined) kept.lines = lines
+  }
+  let head = `${method} ${target} HTTP/1.1\r\n${lines}`
+  if (isTraced) head += `traceparent: ${traceparent}\r\n`
+  if (tracestate !== undefined) head += `tracestate: ${tracestate}\r\n`
+  if (identity !== undefined) head += `x-seamark-identity: ${identity}\r\n`
+  if (upgrade !== undefined) head += `connection: upgrade\r\nupgrade: ${upgrade}\r\n`
+  return `${head}${framing(call)}\r\n`
+}
+
+/** What the client says, and who it is. `isTraced`: its trace context is replaced. */
+function fieldsToSend(call: Call, isTraced: boolean): string {
+  const { fields, authority, caller, upgrade } = call
+  let lines = `host: ${authority}\r\n`
   let named: readonly string[] | undefined
   let cookies = ''
   let before: Before | undefined
@@ -63,23 +81,18 @@ export function requestHead(call: Call, target: string, additions: Additions): s
       if (named?.includes(name)) continue
       // HTTP/2 splits it: RFC 9113, 8.2.3.
       if (name === 'cookie') cookies = cookies === '' ? value : `${cookies}; ${value}`
-      else head += `${name}: ${value}\r\n`
+      else lines += `${name}: ${value}\r\n`
     } else if (kind === 'trace') {
-      if (additions.traceparent === undefined) head += `${name}: ${value}\r\n`
+      if (!isTraced) lines += `${name}: ${value}\r\n`
     } else if (kind === 'forwarded') {
       if (!caller.isTrusted) continue
       before ??= {}
       before[name] = before[name] === undefined ? value : `${before[name]}, ${value}`
     } else if (name === 'te' && items(value).some((item) => item.startsWith('trailers'))) trailers = true
   }
-  if (cookies !== '') head += `cookie: ${cookies}\r\n`
-  head += forwarding(call, before)
-  if (additions.traceparent !== undefined) head += `traceparent: ${additions.traceparent}\r\n`
-  if (additions.tracestate !== undefined) head += `tracestate: ${additions.tracestate}\r\n`
-  if (additions.identity !== undefined) head += `x-seamark-identity: ${additions.identity}\r\n`
-  if (upgrade !== undefined) head += `connection: upgrade\r\nupgrade: ${upgrade}\r\n`
-  else if (trailers) head += 'te: trailers\r\nconnection: te\r\n'
-  return `${head}${framing(call)}\r\n`
+  if (cookies !== '') lines += `cookie: ${cookies}\r\n`
+  lines += forwarding(call, before)
+  return trailers && upgrade === undefined ? `${lines}te: trailers\r\nconnection: te\r\n` : lines
 }
 
 const letterX = 120
