@@ -97,6 +97,10 @@ describe('the last good answer', () => {
     ['depends on everything', {}, { vary: '*' }],
     ['depends on everything, too', {}, { vary: 'accept, *' }],
     ['is to somebody with an authorization', { headers: { authorization: 'Basic x' } }, {}],
+    ['is to somebody with a key', { headers: { 'x-api-key': 'a' } }, {}],
+    ['is to somebody with a token of another name', { headers: { 'x-auth-token': 'a' } }, {}],
+    ['is to a question with a body', { headers: { 'content-length': '2' } }, { 'cache-control': 'public' }],
+    ['is to a question with chunks', { headers: { 'transfer-encoding': 'chunked' } }, {}],
     ['is to somebody with a cookie', { headers: { cookie: 'a=b' } }, { 'cache-control': 'max-age=5' }],
     ['says that it is too large', {}, { 'content-length': String(lastGoodBounds.answerBytes + 1) }],
   ])('is not kept when it %s', (_why, asked, headers, status) => {

@@ -42,14 +42,17 @@ const unkept: ReadonlySet<string> = new Set([
 /** With these, an answer is for one person only, or may not be used once it is old (RFC 9111, 4.2.4). */
 const forbidding =
   /(?:^|[\s,])(?:no-store|no-cache|private|must-revalidate|proxy-revalidate|s-maxage)(?=$|[\s,=])/i
+/** What tells people apart: `authorization`, `cookie`, `x-api-key`, `x-auth-token`, `x-session-id`. */
+const personal = /auth|cookie|api-?key|token|session|secret|credential|password|^x-user/
 const isPublic = /(?:^|[\s,])public(?=$|[\s,])/i
 
 /** What a kept answer takes beside what is counted, roughly. */
 const overhead = 512
 
 /**
- * Answers with the last good answer to the same request. Kept are whole answers of status 200 to GET that are for everybody: without
- * `set-cookie`, not forbidden by `cache-control`, and, if the request had a cookie or an authorization, said to be `public`.
+ * Answers with the last good answer to the same request. Kept are whole answers of status 200 to GET without a body that are for
+ * everybody: without `set-cookie`, not forbidden by `cache-control`, and, if the request had a cookie, an authorization, or anything else
+ * that looks like a credential, said to be `public`.
  */
 export class LastGood implements Fallback {
   readonly #clock: Clock
@@ -65,7 +68,8 @@ export class LastGood implements Fallback {
   }
 
   record(inquiry: Inquiry, status: number, headers: IncomingHttpHeaders): Recorder | undefined {
-    if (inquiry.method !== 'GET' || status !== 200 || !isForEverybody(inquiry, headers)) return undefined
+    if (inquiry.method !== 'GET' || status !== 200 || hasBody(inquiry)) return undefined
+    if (!isForEverybody(inquiry, headers)) return undefined
     const vary = variesBy(headers)
     const announced = headers['content-length'] === undefined ? undefined : Number(headers['content-length'])
     if (vary === undefined || (announced ?? 0) > lastGoodBounds.answerBytes) return undefined
@@ -86,7 +90,7 @@ export class LastGood implements Fallback {
 
   /** For HEAD too, with the body that GET would have. */
   substitute(inquiry: Inquiry): Substitute | undefined {
-    if (inquiry.method !== 'GET' && inquiry.method !== 'HEAD') return undefined
+    if ((inquiry.method !== 'GET' && inquiry.method !== 'HEAD') || hasBody(inquiry)) return undefined
     const kept = this.#byUrl
       .get(urlOf(inquiry))
       ?.find(({ vary }) => vary.every(([name, value]) => asked(inquiry, name) === value))
@@ -144,8 +148,12 @@ function urlOf({ scheme, host, path, query }: Inquiry): string {
 function isForEverybody({ headers: request }: Inquiry, headers: IncomingHttpHeaders): boolean {
   const control = headers['cache-control'] ?? ''
   if (headers['set-cookie'] !== undefined || forbidding.test(control)) return false
-  const isPersonal = request.authorization !== undefined || request.cookie !== undefined
-  return !isPersonal || isPublic.test(control)
+  return isPublic.test(control) || !Object.keys(request).some((name) => personal.test(name))
+}
+
+/** Whether a GET has a body, on which its answer may depend. */
+function hasBody({ headers }: Inquiry): boolean {
+  return headers['transfer-encoding'] !== undefined || (headers['content-length'] ?? '0') !== '0'
 }
 
 /** The request headers on which an answer depends; `undefined` when it depends on more. */
