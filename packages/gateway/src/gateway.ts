@@ -100,16 +100,22 @@ export async function gateway(options: GatewayOptions): Promise<Gateway> {
     ends.push(() => table[Symbol.asyncDispose]())
     const admission = access(table.access, { clock, notify, routes: table })
     ends.push(() => admission[Symbol.asyncDispose]())
+    let wrong: string | undefined
     const reloading = table.subscribe(() => {
       try {
         admission.reload(table.access)
+        wrong = undefined
       } catch (error) {
-        notify({
-          level: 'error',
-          event: 'access_wrong',
-          message: `Access stays as it was: ${(error as Error).message}`,
-          details: { error },
-        })
+        const { message } = error as Error
+        // With each change of routes it is tried again, and told once.
+        if (message !== wrong)
+          notify({
+            level: 'error',
+            event: 'access_wrong',
+            message: `Access stays as it was: ${message}`,
+            details: { error },
+          })
+        wrong = message
       }
     })
     ends.push(() => reloading[Symbol.dispose]())
