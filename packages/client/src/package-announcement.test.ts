@@ -102,8 +102,14 @@ describe('what is announced of a package', () => {
       version: '3.0.0',
       ttl: '66s',
       tags: ['blue'],
+      route: { path: '/front' },
     })
-    expect(instance).toMatchObject({ service: 'front', version: '3.0.0', tags: ['blue'] })
+    expect(instance).toMatchObject({
+      service: 'front',
+      version: '3.0.0',
+      tags: ['blue'],
+      route: { path: '/front' },
+    })
     expect(register.mock.lastCall?.[1]).toMatchObject({ ttl: 66_000 })
   })
 })

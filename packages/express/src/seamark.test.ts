@@ -62,7 +62,7 @@ describe.each([
     routes: (app: Express) => void = () => {},
   ): Promise<{ api: AnnouncedServer; server: Server }> {
     const app = express()
-    const api = seamark(discovery, { name: 'api', drain: 0 })
+    const api = seamark(discovery, { name: 'api', drain: 0, route: { path: '/api' } })
     app.use(api)
     routes(app)
     const server = app.listen(0, '127.0.0.1')
@@ -74,8 +74,9 @@ describe.each([
   it('is announced where it listens, until it is closed', async () => {
     const discovery = discover()
     const { api, server } = await listening(discovery)
-    const { origin } = await discovery.find('api')
+    const { origin, route } = await discovery.find('api')
     expect(origin).toBe(`http://127.0.0.1:${(server.address() as AddressInfo).port}`)
+    expect(route).toEqual({ path: '/api' })
     await api.close()
     await expect(discovery.find('api')).rejects.toMatchObject({ code: 'service_not_found' })
     expect(server.listening).toBe(false)

@@ -66,12 +66,17 @@ async function listening(
 describe('a server', () => {
   it('is announced where it listens, until it is closed', async () => {
     const discovery = discover()
-    const app = await listening(discovery, { version: '2.1.0', tags: ['blue'] })
-    const { origin, version, tags } = await discovery.waitFor('api')
-    expect({ origin, version, tags }).toEqual({
+    const app = await listening(discovery, {
+      version: '2.1.0',
+      tags: ['blue'],
+      route: { path: '/api', roles: ['clerk'] },
+    })
+    const { origin, version, tags, route } = await discovery.waitFor('api')
+    expect({ origin, version, tags, route }).toEqual({
       origin: app.listeningOrigin,
       version: '2.1.0',
       tags: ['blue'],
+      route: { path: '/api', roles: ['clerk'] },
     })
     await app.close()
     await expect(discovery.find('api')).rejects.toMatchObject({ code: 'service_not_found' })

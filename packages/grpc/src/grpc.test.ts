@@ -18,6 +18,7 @@ import { type AnnounceOptions, connect, type Discovery } from '@seamark/client'
 import { memory } from '@seamark/core'
 import { server as seamark } from '@seamark/server'
 import { afterEach, describe, expect, it } from 'vitest'
+import { certificate, key } from '../../client/test/certificate.ts'
 import { register } from './register.ts'
 
 const closing: (() => unknown)[] = []
@@ -45,7 +46,11 @@ interface Running {
 }
 
 /** A gRPC server that answers each call with its own name, or as it is told. */
-async function echo(name: string, ask?: (callback: (error: Partial<ServiceError> | null) => void) => void) {
+async function echo(
+  name: string,
+  ask?: (callback: (error: Partial<ServiceError> | null) => void) => void,
+  own = ServerCredentials.createInsecure(),
+) {
   const server = new Server()
   const running = { server, calls: 0, port: 0 } satisfies Running
   server.addService(definition, {
@@ -56,9 +61,7 @@ async function echo(name: string, ask?: (callback: (error: Partial<ServiceError>
     }) as Ask,
   })
   running.port = await new Promise<number>((resolve, reject) => {
-    server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, port) =>
-      error ? reject(error) : resolve(port),
-    )
+    server.bindAsync('127.0.0.1:0', own, (error, port) => (error ? reject(error) : resolve(port)))
   })
   closing.push(() => server.forceShutdown())
   return running
@@ -82,9 +85,13 @@ function announce(discovery: Discovery, id: string, port: number, more: Partial<
   })
 }
 
-function client(target = 'seamark:///api', options: ChannelOptions = {}): Client {
+function client(
+  target = 'seamark:///api',
+  options: ChannelOptions = {},
+  trust = credentials.createInsecure(),
+): Client {
   // Channels share connections otherwise, with those of the test before.
-  const made = new EchoClient(target, credentials.createInsecure(), {
+  const made = new EchoClient(target, trust, {
     'grpc.use_local_subchannel_pool': 1,
     ...options,
   })
@@ -198,6 +205,29 @@ describe('a target', () => {
     await ask(client('seamark:///api'))
     await ask(client('seamark:///shop/api'))
     expect(authorities).toEqual(['api.seamark', 'api.shop.seamark'])
+  })
+})
+
+describe('a certificate', () => {
+  const own = ServerCredentials.createSsl(null, [
+    { cert_chain: Buffer.from(certificate), private_key: Buffer.from(key) },
+  ])
+  const trust = credentials.createSsl(Buffer.from(certificate))
+
+  it('names the service, whatever address its instances have', async () => {
+    const discovery = discover()
+    register(discovery)
+    await announce(discovery, 'a', (await echo('a', undefined, own)).port)
+    expect(await ask(client('seamark:///api', {}, trust))).toBe('a')
+  })
+
+  it('of another name is refused', async () => {
+    const discovery = discover()
+    register(discovery)
+    await announce(discovery, 'a', (await echo('a', undefined, own)).port, { name: 'orders' })
+    await expect(ask(client('seamark:///orders', {}, trust))).rejects.toMatchObject({
+      code: status.UNAVAILABLE,
+    })
   })
 })
 

@@ -66,7 +66,10 @@ describe('a host', () => {
     const hosted = hosting(discovery, {
       tags: ['blue'],
       version: '1.0.0',
-      services: [{ name: 'auth', version: '2.0.0', port: 4000, id: 'first' }, { name: 'realms' }],
+      services: [
+        { name: 'auth', version: '2.0.0', port: 4000, id: 'first', route: { path: '/auth' } },
+        { name: 'realms' },
+      ],
     })
     await hosted.start()
     expect(await discovery.find('auth')).toMatchObject({
@@ -74,6 +77,7 @@ describe('a host', () => {
       version: '2.0.0',
       tags: ['blue'],
       port: 4000,
+      route: { path: '/auth' },
     })
     expect(await discovery.find('realms')).toMatchObject({ version: '1.0.0', tags: ['blue'], port: 3000 })
     await hosted.stop()
