@@ -13,7 +13,7 @@ import type { GatewayBounds } from './bounds.ts'
 import type { Caller } from './call.ts'
 import { Certificate, type CertificateFiles, type Pair } from './certificate.ts'
 import { Lane, type LaneHost } from './lane.ts'
-import { isCurrent, NodeReply, type Request, type Response } from './node-reply.ts'
+import { isCurrent, lingering, NodeReply, type Request, type Response } from './node-reply.ts'
 import { said } from './node-request.ts'
 import { refuseConnection } from './refused-connection.ts'
 import { SocketReply } from './socket-reply.ts'
@@ -150,6 +150,20 @@ export class Front implements LaneHost {
     this.#lanes.delete(lane)
   }
 
+  linger(socket: Duplex): void {
+    if (socket.destroyed) return
+    const end = () => socket.destroy()
+    let timer = this.#clock.after(this.bounds.stillTimeout, end)
+    const finished = () => {
+      timer.cancel()
+      timer = this.#clock.after(lingering, end)
+    }
+    if (socket.writableFinished) finished()
+    else socket.once('finish', finished)
+    socket.once('close', () => timer.cancel())
+    socket.resume()
+  }
+
   date(): string {
     const now = this.#clock.date()
     if (Math.abs(now - this.#datedAt) >= 1_000) {
@@ -205,6 +219,8 @@ export class Front implements LaneHost {
     const { socket } = request
     const requests = (this.#requests.get(socket) ?? 0) + 1
     this.#requests.set(socket, requests)
+    // What comes behind a request that ends its connection may be the rest of it, read by somebody else's rules.
+    if (requests > this.bounds.requestsPerConnection && !isCurrent(request)) return
     let isRefused = false
     const isLast = () => isRefused || this.isDraining || requests >= this.bounds.requestsPerConnection
     const reply = new NodeReply(request, response, isExpected, { clock: this.#clock, isLast })
@@ -213,6 +229,7 @@ export class Front implements LaneHost {
       this.relay.take(this.trust.call(call, this.#caller(socket)), reply)
     } catch (error) {
       isRefused = true
+      if (!isCurrent(request)) this.#requests.set(socket, Number.POSITIVE_INFINITY)
       refuse(reply, refusal(error))
       this.relay.refused(error, this.#caller(socket).peer)
     }
@@ -231,6 +248,7 @@ export class Front implements LaneHost {
 
   #refuseConnection(error: Error, socket: Duplex): void {
     const told = refuseConnection(error, socket)
+    this.linger(socket)
     if (told !== undefined) this.relay.refused(told, this.#caller(socket).peer)
   }
 
@@ -240,7 +258,10 @@ export class Front implements LaneHost {
 
   #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     const reply = new SocketReply(socket, {
-      replied: () => void socket.end(),
+      replied: () => {
+        socket.end()
+        this.linger(socket)
+      },
       date: () => this.date(),
       switched: (other, text) => {
         socket.off('close', gone)

@@ -4,6 +4,7 @@ import { type ClientHttp2Session, connect as connectCurrent, type OutgoingHttpHe
 import { type AddressInfo, connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fakeClock } from '@seamark/core/testing'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { first } from '../../test/certificates.ts'
 import { type OpenedGateway, opened, rawClient, rawOrigin } from '../../test/opened-gateway.ts'
@@ -77,6 +78,44 @@ describe('a client', () => {
     expect(api.received.join('').match(/^host: x$/gm)).toHaveLength(2)
   })
 
+  it('that is refused is not heard any more, whatever it sent behind', async () => {
+    await using api = await rawOrigin((socket) => socket.write(ok))
+    await using gateway = await opened()
+    await gateway.register({ port: api.port })
+    for (const text of [
+      'GET / HTTP/1.1\r\nHost: x\r\nHost: x\r\n\r\n',
+      'POST / HTTP/1.0\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n',
+    ]) {
+      using client = await rawClient(gateway.port)
+      client.write(`${text}GET /behind HTTP/1.1\r\nHost: x\r\n\r\n`)
+      expect(await client.ended()).toMatch(/^HTTP\/1\.1 400 .*}}$/s)
+    }
+    expect(api.received).toEqual([])
+  })
+
+  it.each([
+    ['is no HTTP', 'nonsense\r\n\r\n'],
+    ['is the last', 'GET / HTTP/1.1\r\nHost: x\r\n\r\n'],
+    ['asks for another protocol', 'GET / HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: a\r\n\r\n'],
+  ])('whose request %s holds no connection that was ended', async (_, text) => {
+    const clock = fakeClock()
+    await using api = await rawOrigin((socket) => socket.write(ok))
+    await using gateway = await opened({ clock, bounds: { requestsPerConnection: 1 } })
+    await gateway.register({ port: api.port })
+    using client = await rawClient(gateway.port)
+    client.write(text)
+    await client.ended()
+    const closed = new Promise((resolve) => client.socket.once('close', resolve))
+    // It does not end its side, and goes on.
+    const writing = setInterval(() => {
+      clock.advance(1_000)
+      client.write('x')
+    }, 5)
+    await closed
+    clearInterval(writing)
+    expect(client.text).toMatch(/^HTTP\/1\.1 (200|400) /)
+  })
+
   it('that asks for a tunnel over HTTP/2 is refused', async () => {
     await using gateway = await opened({ tls })
     const current = session(gateway)
@@ -138,7 +177,7 @@ describe('over HTTP/2, an instance', () => {
     await using api = await rawOrigin((socket) =>
       socket.write(
         'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n' +
-          'Connection: close\r\nTransfer-Encoding: chunked\r\nSet-Cookie: a=b\r\nX-Sum: 1\r\nx-sum: 2\r\n\r\n',
+          'Connection: close\r\nUpgrade: a\r\nSet-Cookie: a=b\r\nX-Sum: 1\r\nx-sum: 2\r\n\r\n',
       ),
     )
     await using gateway = await opened({ tls })

@@ -14,6 +14,8 @@ export interface LaneHost extends FrontHost {
   readonly idle: Deadlines
   readonly fresh: Deadlines
   readonly isDraining: boolean
+  /** Waits a little for the client of an ended connection to end it too: it may still read. */
+  linger(socket: Socket): void
   date(): string
 }
 
@@ -34,6 +36,8 @@ export class Lane {
   /** Of the last request: the next one's are mostly the same. */
   #block: FieldBlock | undefined
   #hasLeft = false
+  /** Nothing more is read of it. */
+  #isLast = false
 
   constructor(host: LaneHost, socket: Socket, isSecure: boolean) {
     this.#host = host
@@ -69,7 +73,10 @@ export class Lane {
 
   replied(mayGoOn: boolean): void {
     if (!mayGoOn || this.#host.isDraining) {
+      this.#isLast = true
+      this.#waiting = undefined
       this.#socket.end()
+      this.#host.linger(this.#socket)
       return
     }
     this.#placeIn = this.#host.idle
@@ -94,6 +101,7 @@ export class Lane {
   }
 
   readonly #arrived = (chunk: Buffer): void => {
+    if (this.#isLast) return
     const { bounds, trust, relay } = this.#host
     if (this.#reply.isUnderway || this.#waiting !== undefined || this.#socket.writableNeedDrain) {
       this.#waiting = this.#waiting === undefined ? chunk : Buffer.concat([this.#waiting, chunk])

@@ -10,7 +10,7 @@ export type Request = IncomingMessage | Http2ServerRequest
 export type Response = ServerResponse | Http2ServerResponse
 
 /** Milliseconds that a client may go on sending what nobody reads: as nginx's `lingering_timeout`. */
-const lingering = 5_000
+export const lingering = 5_000
 
 /** Whether it came over HTTP/2, whatever it says of itself. */
 export function isCurrent(request: Request): request is Http2ServerRequest {

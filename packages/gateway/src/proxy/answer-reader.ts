@@ -21,6 +21,7 @@ type State = 'head' | 'sized' | 'chunk-size' | 'chunk' | 'chunk-end' | 'trailers
 
 const statusLine = /HTTP\/1\.([01]) ([1-9]\d\d)(?: ([\t -~\x80-\xff]*))?\r\n/y
 const decimal = /^\d{1,15}$/
+const framing = /^(?:content-length|transfer-encoding)$/i
 /** With an extension, which means nothing to anybody. */
 const chunkSize = /^([0-9A-Fa-f]{1,12})[\t ]*(?:;[\t -~\x80-\xff]*)?\r\n$/
 /** Bytes of the line before a chunk. */
@@ -223,6 +224,8 @@ export class AnswerReader {
     if (text === undefined) return next
     const trailers = readFields(text, 0, this.#bounds.headerFields)
     if (trailers === undefined) throw new Error('The trailers of its answer are malformed, or too many.')
+    if (trailers.some((name, index) => index % 2 === 0 && framing.test(name)))
+      throw new Error('The trailers of its answer say where it ends.')
     this.#end(trailers)
     return next
   }
