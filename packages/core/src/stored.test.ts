@@ -12,7 +12,7 @@ const api = instance({
 })
 
 it('reads what was written, leaving out what a newer version added', () => {
-  expect(storedInstance(JSON.parse(JSON.stringify({ ...api, route: { path: '/api' } })))).toEqual(api)
+  expect(storedInstance(JSON.parse(JSON.stringify({ ...api, novelty: { path: '/api' } })))).toEqual(api)
 })
 
 it.each([undefined, null, 7, 'text', [], {}, { ...api, port: 'x' }])('refuses %j', (value) => {
