@@ -84,7 +84,7 @@ describe.each(Object.entries(waysIn))('requests through the %s', (_, open) => {
       const { caller, entrance, instances } = stage
       const [victim] = instances
       wedge(victim)
-      await caller.more(450)
+      await caller.more(650)
       const outcomes = await caller.stop()
       victim.child.kill('SIGCONT')
       expect(await victim.stop()).toBe(0)
