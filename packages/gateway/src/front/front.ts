@@ -86,7 +86,7 @@ export class Front implements LaneHost {
     server.on('connect', (request, socket) => this.#refuseTunnel(request, socket))
     server.on('clientError', (error, socket) => this.#refuseConnection(error, socket))
     // One who is not understood is no matter to others.
-    server.on('tlsClientError', () => {})
+    server.on('tlsClientError', (_, socket) => socket.destroy())
     server.on('session', (session: ServerHttp2Session) => this.#session(session))
   }
 
@@ -223,7 +223,11 @@ export class Front implements LaneHost {
     if (requests > this.bounds.requestsPerConnection && !isCurrent(request)) return
     let isRefused = false
     const isLast = () => isRefused || this.isDraining || requests >= this.bounds.requestsPerConnection
-    const reply = new NodeReply(request, response, isExpected, { clock: this.#clock, isLast })
+    const reply = new NodeReply(request, response, isExpected, {
+      clock: this.#clock,
+      stillTimeout: this.bounds.stillTimeout,
+      isLast,
+    })
     try {
       const call = said(request, this.bounds)
       this.relay.take(this.trust.call(call, this.#caller(socket)), reply)
@@ -240,7 +244,11 @@ export class Front implements LaneHost {
     const error = noTunnels()
     if (!isCurrent(request)) this.#refuseConnection(error, given as Duplex)
     else {
-      const host = { clock: this.#clock, isLast: () => this.isDraining }
+      const host = {
+        clock: this.#clock,
+        stillTimeout: this.bounds.stillTimeout,
+        isLast: () => this.isDraining,
+      }
       refuse(new NodeReply(request, given as Response, false, host), refusal(error))
       this.relay.refused(error, this.#caller(request.socket).peer)
     }
@@ -318,6 +326,7 @@ function secureServer(bounds: GatewayBounds, { cert, key }: Pair): Http2SecureSe
     maxSessionInvalidFrames: 100,
     maxSessionRejectedStreams: 100,
     unknownProtocolTimeout: headersTimeout,
+    handshakeTimeout: headersTimeout,
   })
   return Object.assign(server, {
     maxHeaderSize: headerBytes,

@@ -116,6 +116,33 @@ describe('a client', () => {
     expect(client.text).toMatch(/^HTTP\/1\.1 (200|400) /)
   })
 
+  it('that begins no TLS is not waited for', async () => {
+    await using gateway = await opened({ tls, bounds: { headersTimeout: 100 } })
+    const socket = connect(gateway.port, '127.0.0.1').resume()
+    socket.on('error', () => {})
+    await new Promise((resolve) => socket.once('close', resolve))
+  })
+
+  it('that takes nothing of an answer over HTTP/2 does not hold it for ever', async () => {
+    const clock = fakeClock()
+    await using api = await rawOrigin((socket) =>
+      socket.write(`HTTP/1.1 200 OK\r\ncontent-length: 30000\r\n\r\n${'y'.repeat(30_000)}`),
+    )
+    await using gateway = await opened({ tls, clock })
+    await gateway.register({ port: api.port })
+    const current = connectCurrent(`https://127.0.0.1:${gateway.port}`, {
+      ca: first.cert,
+      settings: { initialWindowSize: 0 },
+    })
+    await once(current, 'remoteSettings')
+    const stream = current.request({ ':path': '/' })
+    const broken = new Promise((resolve) => stream.once('error', resolve))
+    await gateway.logged(({ status }) => status === 200)
+    await clock.advance(300_000)
+    await broken
+    current.destroy()
+  })
+
   it('that asks for a tunnel over HTTP/2 is refused', async () => {
     await using gateway = await opened({ tls })
     const current = session(gateway)

@@ -19,6 +19,8 @@ export function isCurrent(request: Request): request is Http2ServerRequest {
 
 export interface NodeReplyHost {
   readonly clock: Clock
+  /** Milliseconds that a client may leave the end of an answer where it is. */
+  readonly stillTimeout: number
   /** Whether the connection is to end with this answer. */
   isLast(): boolean
 }
@@ -109,6 +111,7 @@ export class NodeReply implements Reply {
       response.addTrailers(Object.fromEntries(pairs))
     }
     response.end()
+    if (response.writableLength > 0) this.#awaitReader()
     if (!this.#request.complete) this.#refuseRest()
   }
 
@@ -135,6 +138,14 @@ export class NodeReply implements Reply {
     const timer = this.#host.clock.after(lingering, () => socket.destroy())
     request.once('close', () => timer.cancel())
     request.resume()
+  }
+
+  /** All was said; a client that never reads it is not to hold it for ever. */
+  #awaitReader(): void {
+    const response = this.#response
+    const timer = this.#host.clock.after(this.#host.stillTimeout, () => this.abort())
+    response.once('finish', () => timer.cancel())
+    response.once('close', () => timer.cancel())
   }
 
   switch(_: Fields, other: Duplex): void {
