@@ -1,6 +1,5 @@
-import { execFile } from 'node:child_process'
+import { execFile, spawnSync } from 'node:child_process'
 import { promisify } from 'node:util'
-import { program } from '../scripts/programs.js'
 
 const run = promisify(execFile)
 
@@ -15,13 +14,12 @@ const run = promisify(execFile)
  * @property {number} milliseconds
  */
 export function wrk() {
-  const found = program('wrk')
-  if (found === undefined) return undefined
+  if (spawnSync('wrk', ['-v']).error !== undefined) return undefined
   return async ({ url, headers, connections, milliseconds }) => {
     const fields = Object.entries(headers).flatMap(([name, value]) => ['-H', `${name}: ${value}`])
     const seconds = Math.max(1, Math.round(milliseconds / 1_000))
-    const args = [...found.args, '-t1', `-c${connections}`, `-d${seconds}s`, ...fields, url]
-    const { stdout } = await run(found.file, args, { env: { ...process.env, ...found.env } })
+    const args = ['-t1', `-c${connections}`, `-d${seconds}s`, ...fields, url]
+    const { stdout } = await run('wrk', args)
     const speed = /Requests\/sec:\s*([\d.]+)/.exec(stdout)?.[1]
     if (speed === undefined || /Non-2xx|Socket errors/.test(stdout))
       throw new Error(`Not every request was answered:\n${stdout}`)

@@ -58,7 +58,6 @@ export const programs = /** @satisfies {Record<string, Known>} */ ({
   dnsperf: { commands: ['dnsperf'], packages: ['dnsperf'], version: ['-h'] },
   haproxy: { commands: ['haproxy'], packages: ['haproxy'], version: ['-v'] },
   nginx: { commands: ['nginx'], packages: ['nginx'], version: ['-v'] },
-  wrk: { commands: ['wrk'], packages: ['wrk'], version: ['-v'] },
   // From a named release, for which only what is named is unpacked: it needs nothing else.
   prometheus: { commands: ['prometheus'], packages: ['prometheus'], suite: 'bookworm' },
   // Debian compiles consul_sd out since; http_sd came later.
