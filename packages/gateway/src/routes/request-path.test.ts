@@ -58,6 +58,8 @@ describe('the path of a request', () => {
     '/a/..%5cb',
     '/a/x%5c..%5cb',
     '/a/..;/b',
+    '/a/..%3b/b',
+    '/a/%2e%2e%3Bx/b',
     '/a/..;x=1/b',
     '/a/%2e%2e;x/b',
     '/a/b%2f..;/c',
@@ -173,6 +175,7 @@ describe('a path that is read leniently', () => {
     ['/tickets%2F7', '/tickets/7'],
     ['/tickets%5c7', '/tickets/7'],
     ['/tickets;v=1/7;x', '/tickets/7'],
+    ['/tickets%3bv=1/7%3B', '/tickets/7'],
     ['/a%2f;b/%2fc', '/a/c'],
   ])('%j is %j', (path, read) => {
     expect(lenient(path)).toBe(read)

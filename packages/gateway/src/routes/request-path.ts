@@ -11,8 +11,8 @@ const conspicuous = /[%\\]|\/\./
 /** No request target holds them (RFC 9112, 3.2): blanks, controls, fragments, and what is no byte. */
 const foreign = /[^\u0021-\u00ff]|[\u007f#]/
 const encodedByte = /%(?![0-9a-f]{2})|%00/i
-const encodedSeparators = /%(2e|2f|5c)/gi
-const decodedSeparators: Readonly<Record<string, string>> = { '2e': '.', '2f': '/', '5c': '\\' }
+const encodedSeparators = /%(2e|2f|3b|5c)/gi
+const decodedSeparators: Readonly<Record<string, string>> = { '2e': '.', '2f': '/', '3b': ';', '5c': '\\' }
 
 /**
  * Takes the target of a request apart, and removes dot segments (RFC 3986, 5.2.4), so that what is matched is what is sent on.
@@ -73,7 +73,7 @@ function encoded(code: number): string {
   return `%${code.toString(16).toUpperCase().padStart(2, '0')}`
 }
 
-const readDifferently = /%2f|%5c|;|\/\//i
+const readDifferently = /%2f|%3b|%5c|;|\/\//i
 
 /**
  * A path as the most lenient of servers reads it: encoded separators are separators, several of them are one, and
@@ -83,6 +83,6 @@ export function lenient(path: string): string {
   if (!readDifferently.test(path)) return path
   return path
     .replace(/%2f|%5c/gi, '/')
-    .replace(/;[^/]*/g, '')
+    .replace(/(?:;|%3b)[^/]*/gi, '')
     .replace(/\/{2,}/g, '/')
 }
