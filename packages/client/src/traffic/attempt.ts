@@ -13,6 +13,10 @@ export class Attempt implements NativeHandler, Due {
   readonly entry: Entry
   readonly condition: Condition
   readonly begunAt: number
+  /** Whether there was no connection for it at once. */
+  waits = false
+  /** When it was sent; before that, when it was begun. */
+  sentAt: number
   readonly #exchange: Exchange
   place: Place | undefined = undefined
   #abort: ((reason?: Error) => void) | undefined = undefined
@@ -27,6 +31,7 @@ export class Attempt implements NativeHandler, Due {
     this.entry = entry
     this.condition = condition
     this.begunAt = begunAt
+    this.sentAt = begunAt
     condition.pending++
   }
 
@@ -58,6 +63,7 @@ export class Attempt implements NativeHandler, Due {
 
   onConnect(abort: (reason?: Error) => void): void {
     this.#abort = abort
+    if (this.waits) this.sentAt = this.#exchange.now
     if (this.#abortion !== undefined) abort(this.#abortion)
   }
 

@@ -70,6 +70,20 @@ describe.each([
       }
     })
 
+    it('does not count the time to connect against whom it connects to', async () => {
+      const clock = fakeClock()
+      const discovery = registry({ clock })
+      for (const id of ['a', 'b']) await announce(discovery, id, await instance(says(id)))
+      const dispatcher = agent(discovery, { slowStart: 0 })
+      const ask = async () => (await request('http://api.seamark/', { dispatcher })).body.text()
+      await discovery.find('api')
+      const first = ask()
+      clock.jump(500)
+      const met = [await first]
+      for (let n = 0; n < 60; n++) met.push(await ask())
+      expect(met.filter((id) => id === met[0]).length).toBeGreaterThan(10)
+    })
+
     it('costs no budget where nobody was reached', async () => {
       const discovery = registry()
       const budget = { retryBudget: { share: 0, perSecond: 0 } }

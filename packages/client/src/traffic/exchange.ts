@@ -122,6 +122,10 @@ export class Exchange implements Due {
     return this.#winner?.entry
   }
 
+  get now(): number {
+    return this.#setting.clock.now()
+  }
+
   // What its attempts tell.
 
   /** A body that is a stream may take longer than a try, as long as it flows. */
@@ -282,6 +286,7 @@ export class Exchange implements Due {
     else this.#other = attempt
     attempt.place = tryTimeout?.add(attempt, now)
     carrier.carry(entry, condition, this.#options, this.#headers, attempt)
+    attempt.waits = !attempt.isStarted
   }
 
   /** Not from within what a connection tells: undici reads one connection at a time, and another one might have something to say. */
@@ -336,7 +341,8 @@ export class Exchange implements Due {
 
   #observe(attempt: Attempt, success: boolean, least = 0): void {
     const now = this.#setting.clock.now()
-    const latency = Math.max(now - attempt.begunAt, least)
+    // Whoever is new, and has to be connected to first, is not the slower for it.
+    const latency = Math.max(now - attempt.sentAt, least)
     this.#errand.traffic.observe(attempt.condition, success, latency, now)
   }
 
