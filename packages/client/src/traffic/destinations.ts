@@ -11,6 +11,7 @@ import type { Dispatcher } from 'undici'
 import type { Filter, Service } from '../service.ts'
 import { Deadlines } from './deadlines.ts'
 import type { Errand, ExchangeSetting } from './exchange.ts'
+import type { PoolsOptions } from './pools.ts'
 import { Traffic, type TrafficOptions, type TrafficSetting, trafficSetting } from './traffic.ts'
 
 /** How requests to services by their names go. */
@@ -42,6 +43,26 @@ export interface TrafficSource {
   service(name: string): Service
 }
 
+/** A misspelt option would be believed to hold. */
+const known: ReadonlySet<string> = new Set<keyof RequestOptions | keyof PoolsOptions>([
+  'suffix',
+  'filters',
+  'key',
+  'tries',
+  'tryTimeout',
+  'timeout',
+  'hedgeAfter',
+  'balancer',
+  'zone',
+  'subset',
+  'panic',
+  'slowStart',
+  'outliers',
+  'retryBudget',
+  'connections',
+  'connect',
+])
+
 /** Origins that are remembered. */
 const mostOrigins = 10_000
 
@@ -66,11 +87,16 @@ export class Destinations {
   /** Throws `invalid_field`. */
   constructor(source: TrafficSource, options: RequestOptions = {}) {
     const { clock } = source
+    for (const field of Object.keys(options))
+      if (!known.has(field)) throw invalidField(field, `is none of ${[...known].join(', ')}`)
     const { suffix = '.seamark', tries = 3, tryTimeout = 30_000, timeout, hedgeAfter } = options
     if (!/^(\.[a-z0-9-]+)+$/.test(suffix))
       throw invalidField('suffix', 'must be a domain with a dot before it, such as ".seamark"')
     if (!Number.isInteger(tries) || tries < 1 || tries > 10)
       throw invalidField('tries', 'must be a whole number from 1 to 10')
+    if (options.balancer === 'affinity' && options.key === undefined)
+      throw invalidField('key', 'must say what a request is about: equal keys go to the same instance')
+    for (const filter of Object.values(options.filters ?? {})) select([], filter)
     const deadlines = (field: string, duration: Duration | undefined) =>
       duration === undefined ? undefined : new Deadlines(clock, milliseconds(field, duration))
     this.#source = source
@@ -143,21 +169,23 @@ export class Destinations {
         name,
         // Whoever asks for TLS does not get less.
         wish: { filter, secure: protocol === 'https:' },
-        absence: () => absence(service, filter),
+        absence: () => absence(service, filter, protocol === 'https:'),
       },
     }
   }
 }
 
 /** Why no instance of a service can be sent a request. */
-export function absence(service: Service, filter: Filter | undefined): SeamarkError {
+export function absence(service: Service, filter: Filter | undefined, secure = false): SeamarkError {
   const fitting = select(service.snapshot.entries, filter ?? {})
-  const isWeb = fitting.some(({ instance: { scheme } }) => scheme === 'http' || scheme === 'https')
+  const isWeb = fitting.some(
+    ({ instance: { scheme } }) => scheme === 'https' || (scheme === 'http' && !secure),
+  )
   const [one] = fitting
   if (one === undefined || isWeb) return service.absence(filter)
   const { id, scheme } = one.instance
   return new SeamarkError(
     'no_match',
-    `${displayName(service.key)} is not served over HTTP: ${id} has the scheme "${scheme}".`,
+    `${displayName(service.key)} is not served over ${secure ? 'HTTPS' : 'HTTP'}: ${id} has the scheme "${scheme}".`,
   )
 }

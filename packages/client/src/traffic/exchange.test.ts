@@ -553,8 +553,22 @@ it.each([
   ['tryTimeout', { tryTimeout: 'soon' as never }],
   ['outliers/failures', { outliers: { failures: 0 } }],
   ['retryBudget/share', { retryBudget: { share: -1 } }],
+  ['zone', { zone: 5 as never }],
+  ['key', { balancer: 'affinity' as const }],
+  ['version', { filters: { api: { version: 'zz' } } }],
+  ['retires', { retires: 3 } as never],
 ])('names the option %s when it is wrong', (field, options) => {
   expect(() => interceptor(registry(), options)).toThrow(
     expect.objectContaining({ code: 'invalid_field', field }),
   )
+})
+
+it('says that a service which is wanted over TLS has none', async () => {
+  const discovery = registry()
+  await announce(discovery, 'a', await instance(says('a')))
+  const asked = request('https://api.seamark/', { dispatcher: own(discovery) })
+  await expect(asked).rejects.toMatchObject({
+    code: 'no_match',
+    message: 'api is not served over HTTPS: a has the scheme "http".',
+  })
 })

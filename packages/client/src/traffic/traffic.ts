@@ -72,6 +72,8 @@ export function trafficSetting(options: TrafficOptions = {}): TrafficSetting {
   const { balancer = 'least-cost', zone, panic = 0.5, outliers = {}, retryBudget = {} } = options
   if (!Object.hasOwn(balancers, balancer))
     throw invalidField('balancer', `must be one of ${Object.keys(balancers).join(', ')}`)
+  if (zone !== undefined && (typeof zone !== 'string' || zone === ''))
+    throw invalidField('zone', 'must be the name of a zone')
   if (!(panic >= 0 && panic <= 1)) throw invalidField('panic', 'must be a share, from 0 to 1')
   if (options.subset !== undefined && (!Number.isInteger(options.subset) || options.subset < 1))
     throw invalidField('subset', 'must be a whole number of at least 1')
