@@ -396,7 +396,7 @@ export const sharedSchemas = [
         tags,
         metadata: pairs,
         checks: { type: 'array', items: { type: 'object' } },
-        route: { type: 'object' },
+        route,
         health: object({
           status: { type: 'string', enum: [...healthStatuses] },
           checks: {
