@@ -92,7 +92,8 @@ export class Destinations {
   readonly #traffic = trafficSetting()
   readonly #byRule = new WeakMap<Rule, Destination>()
   readonly #experiences = new Map<string, Experience>()
-  readonly #services = new Map<string, Destination>()
+  /** For services that stand in for others. */
+  readonly #substitutes = new Map<string, Errand>()
   readonly #timeouts = new Map<number, Deadlines>()
   readonly #subscription: Disposable
   readonly #news: Disposable
@@ -112,6 +113,7 @@ export class Destinations {
       const changed = new Set(services.map(serviceId))
       for (const experience of this.#experiences.values())
         if (changed.has(serviceId(experience.rule.service))) experience.refresh()
+      for (const id of changed) this.#substitutes.get(id)?.traffic.refresh()
     })
   }
 
@@ -126,24 +128,24 @@ export class Destinations {
 
   /** Another service in place of a rule's own, which goes by the rule's route. */
   service(key: ServiceKey, rule: Rule): Destination {
-    const name = `${rule.name} ${serviceId(key)}`
-    let destination = this.#services.get(name)
-    if (destination === undefined) {
-      const { clock, catalog } = this.#host
-      const snapshot = () => catalog.snapshot(key)
-      const traffic = new Traffic({ clock, random: Math.random, caller, snapshot }, this.#traffic)
-      const errand = errandOf(traffic, key)
-      destination = { ...this.of(rule), errand: () => errand }
-      this.#services.set(name, destination)
-    }
-    return destination
+    const id = serviceId(key)
+    const errand = this.#substitutes.get(id) ?? this.#newSubstitute(key)
+    this.#substitutes.set(id, errand)
+    return { ...this.of(rule), errand: () => errand }
   }
 
   close(): void {
     this.#subscription[Symbol.dispose]()
     this.#news[Symbol.dispose]()
     for (const experience of this.#experiences.values()) experience.close()
+    for (const { traffic } of this.#substitutes.values()) traffic.close()
     for (const timeout of this.#timeouts.values()) timeout.close()
+  }
+
+  #newSubstitute(key: ServiceKey): Errand {
+    const { clock, catalog } = this.#host
+    const snapshot = () => catalog.snapshot(key)
+    return errandOf(new Traffic({ clock, random: Math.random, caller, snapshot }, this.#traffic), key)
   }
 
   #newDestination(rule: Rule): Destination {
