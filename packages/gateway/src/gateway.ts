@@ -56,8 +56,8 @@ export interface Gateway extends AsyncDisposable {
   readonly statusUrl: string | undefined
   readonly routes: GatewayRoutes
   /**
-   * Drains: it is not ready any more, accepts no connection, lets requests in flight finish for at most `bounds.drainTimeout`, and
-   * closes.
+   * Drains: it is not ready any more, goes on for `bounds.drainDelay` with answers that end their connections, accepts no more
+   * connections, lets requests in flight finish for at most `bounds.drainTimeout`, and closes.
    */
   close(): Promise<void>
 }
@@ -158,8 +158,11 @@ export async function gateway(options: GatewayOptions): Promise<Gateway> {
 
   let closing: Promise<void> | undefined
   function close(): Promise<void> {
-    stage = 'draining'
-    closing ??= end()
+    if (closing === undefined) {
+      logger.info('draining')
+      stage = 'draining'
+      closing = end().then(() => logger.info('closed'))
+    }
     return closing
   }
   try {

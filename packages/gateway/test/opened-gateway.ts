@@ -69,6 +69,7 @@ export async function opened({ file, ...options }: OpenedOptions = {}): Promise<
     logger: pino({ level: 'debug' }, log),
     ...(file !== undefined && { routesFile }),
     ...options,
+    bounds: { drainDelay: 0, ...options.bounds },
   })
   return {
     url: running.url,

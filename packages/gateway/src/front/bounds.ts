@@ -31,7 +31,12 @@ export const defaultBounds = {
   stillTimeout: 300_000,
   /** Milliseconds that nothing may pass on an upgraded connection, such as a WebSocket. */
   upgradeTimeout: 3_600_000,
-  /** Milliseconds that requests in flight get to finish when the gateway closes. */
+  /**
+   * Milliseconds that the gateway goes on when it closes, not ready any more, for load balancers and clients to notice; and that a
+   * connection may idle from then on.
+   */
+  drainDelay: 500,
+  /** Milliseconds that requests in flight get to finish after that. */
   drainTimeout: 10_000,
 } as const satisfies Record<string, number>
 

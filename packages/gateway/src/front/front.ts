@@ -1,21 +1,24 @@
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type Server } from 'node:http'
-import { constants, createSecureServer, type Http2SecureServer, type ServerHttp2Session } from 'node:http2'
+import { createSecureServer, type Http2SecureServer, type ServerHttp2Session } from 'node:http2'
 import type { AddressInfo, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { TLSSocket } from 'node:tls'
 import { Deadlines } from '@seamark/client/traffic'
-import { type Clock, type Notify, SeamarkError } from '@seamark/core'
+import { type Clock, type Notify, SeamarkError, sleep } from '@seamark/core'
 import { items } from '../proxy/fields.ts'
 import { refusal, refuse } from '../proxy/refusal.ts'
 import type { Relay } from '../proxy/relay.ts'
+import { afterArrivals } from './after-arrivals.ts'
 import type { GatewayBounds } from './bounds.ts'
 import type { Caller } from './call.ts'
 import { Certificate, type CertificateFiles, type Pair } from './certificate.ts'
 import { Lane, type LaneHost } from './lane.ts'
 import { isCurrent, lingering, NodeReply, type Request, type Response } from './node-reply.ts'
 import { said } from './node-request.ts'
+import { ParsedConnection } from './parsed-connection.ts'
 import { refuseConnection } from './refused-connection.ts'
+import { Session } from './session.ts'
 import { SocketReply } from './socket-reply.ts'
 import type { Trust } from './trust.ts'
 import { Tunnel } from './tunnel.ts'
@@ -29,6 +32,21 @@ export interface FrontHost {
   left(lane: Lane): void
 }
 
+/** Where connections end, one after the other, when the gateway closes. */
+export interface LeavingHost {
+  readonly bounds: GatewayBounds
+  readonly isDraining: boolean
+  /** Those that idle since it drains. */
+  readonly leaving: Deadlines
+  /** Has one among them: it expires after `bounds.drainDelay`, or at once where that is nothing. */
+  leave(due: Due): Place | undefined
+  /** Waits a little, for `patience` ms, for the client of an ended connection to end it too: it may still read. */
+  linger(socket: Duplex, patience?: number): void
+}
+
+type Place = ReturnType<Deadlines['add']>
+type Due = Parameters<Deadlines['add']>[0]
+
 export interface FrontOptions {
   readonly host: string
   readonly port: number
@@ -40,8 +58,8 @@ export interface FrontOptions {
   readonly trust: Trust
 }
 
-/** Streams of one connection that its client resets, when they are more than half of all. */
-const mostResets = 500
+/** Looks for connections that the system accepted, before it stops listening: it has them one at a time. */
+const mostLooks = 100
 
 type AnyServer = Server | Http2SecureServer
 
@@ -52,32 +70,40 @@ export class Front implements LaneHost {
   readonly trust: Trust
   readonly idle: Deadlines
   readonly fresh: Deadlines
+  readonly leaving: Deadlines
   readonly #clock: Clock
+  readonly #notify: Notify
   readonly #isSecure: boolean
   readonly #server: AnyServer
   /** What `node:http`, or `node:http2`, does with a connection. */
   readonly #take: (socket: Socket) => void
   readonly #connections = new Set<Duplex>()
   readonly #lanes = new Set<Lane>()
-  readonly #sessions = new Set<ServerHttp2Session>()
+  readonly #parsed = new Map<Duplex, ParsedConnection>()
+  readonly #sessions = new Set<Session>()
   readonly #requests = new WeakMap<Duplex, number>()
   #certificate: Certificate | undefined
+  #accepted = 0
   #date = ''
   #datedAt = 0
   isDraining = false
 
   private constructor(options: FrontOptions, pair: Pair | undefined) {
-    const { bounds, relay, trust, clock } = options
+    const { bounds, relay, trust, clock, notify } = options
     this.bounds = bounds
     this.relay = relay
     this.trust = trust
     this.#clock = clock
+    this.#notify = notify
     this.idle = new Deadlines(clock, bounds.keepAliveTimeout)
     this.fresh = new Deadlines(clock, bounds.headersTimeout)
+    this.leaving = new Deadlines(clock, bounds.drainDelay)
     this.#isSecure = pair !== undefined
     this.#server = pair === undefined ? plainServer(bounds) : secureServer(bounds, pair)
     const server = this.#server as Server
     server.maxConnections = bounds.connections
+    // It would reset those on which a request is on its way: they end here, once they idle.
+    server.closeIdleConnections = () => {}
     this.#take = this.#takeOver(server)
     server.on('connection', (socket: Socket) => this.#keep(socket))
     server.on('request', (request, response) => this.#request(request, response, false))
@@ -124,39 +150,81 @@ export class Front implements LaneHost {
     return this.#server.address() as AddressInfo
   }
 
-  /** Takes no more connections, closes what is idle, and waits for the rest for at most `bounds.drainTimeout`. */
+  /**
+   * For `bounds.drainDelay` goes on, with answers that end their connections; then takes no more connections, and waits for what is
+   * under way for at most `bounds.drainTimeout`. Connections end when they idle for `bounds.drainDelay`.
+   */
   async close(): Promise<void> {
+    const { drainDelay, drainTimeout } = this.bounds
     this.isDraining = true
+    for (const each of [...this.#lanes, ...this.#parsed.values(), ...this.#sessions]) each.drain()
+    if (drainDelay > 0) await sleep(this.#clock, drainDelay)
+    await this.#takeAccepted()
     this.#certificate?.[Symbol.dispose]()
     const closed = new Promise((resolve) => this.#server.close(resolve))
-    for (const lane of this.#lanes) lane.drain()
-    for (const session of this.#sessions) session.close()
-    const force = this.#clock.after(this.bounds.drainTimeout, () => {
-      for (const socket of this.#connections) socket.destroy()
-    })
+    const force = this.#clock.after(drainTimeout, () => this.#cut())
     await closed
     force.cancel()
     this.idle.close()
     this.fresh.close()
+    this.leaving.close()
+  }
+
+  /** Connections that the system has accepted already would be reset. */
+  async #takeAccepted(): Promise<void> {
+    let before = -1
+    for (let looks = 0; looks < mostLooks && this.#accepted > before; looks++) {
+      before = this.#accepted
+      await new Promise<void>(afterArrivals)
+    }
+  }
+
+  /** Breaks off what is still open, and tells what that was. */
+  #cut(): void {
+    const parsed = [...this.#parsed.values()]
+    const upgraded = parsed.filter(({ isUpgraded }) => isUpgraded).length
+    const requests =
+      [...this.#lanes].filter(({ isUnderway }) => isUnderway).length +
+      parsed.filter(({ open, isUpgraded }) => open > 0 && !isUpgraded).length
+    let streams = 0
+    for (const { open } of this.#sessions) streams += open
+    const connections = this.#connections.size
+    this.#notify({
+      level: 'warn',
+      event: 'drain_cut',
+      message:
+        `After ${this.bounds.drainTimeout} ms, ${connections} connections were still open and are closed: ` +
+        `${requests} requests over HTTP/1.1 and ${streams} over HTTP/2 are broken off, and ${upgraded} upgraded connections.`,
+      details: { connections, requests, streams, upgraded },
+    })
+    for (const socket of this.#connections) socket.destroy()
   }
 
   // What lanes ask of it.
 
   handOver(socket: Socket): void {
+    this.#parsed.set(socket, new ParsedConnection(this, socket))
+    socket.once('close', () => this.#parsed.delete(socket))
     this.#take(socket)
+  }
+
+  leave(due: Due): Place | undefined {
+    if (this.bounds.drainDelay > 0) return this.leaving.add(due)
+    due.expired()
+    return undefined
   }
 
   left(lane: Lane): void {
     this.#lanes.delete(lane)
   }
 
-  linger(socket: Duplex): void {
+  linger(socket: Duplex, patience = lingering): void {
     if (socket.destroyed) return
     const end = () => socket.destroy()
     let timer = this.#clock.after(this.bounds.stillTimeout, end)
     const finished = () => {
       timer.cancel()
-      timer = this.#clock.after(lingering, end)
+      timer = this.#clock.after(patience, end)
     }
     if (socket.writableFinished) finished()
     else socket.once('finish', finished)
@@ -189,34 +257,24 @@ export class Front implements LaneHost {
   }
 
   #keep(socket: Duplex): void {
+    this.#accepted++
     this.#connections.add(socket)
     socket.once('close', () => this.#connections.delete(socket))
   }
 
-  #session(session: ServerHttp2Session): void {
-    let open = 0
-    let requests = 0
-    let resets = 0
+  #session(given: ServerHttp2Session): void {
+    const session = new Session(this, given)
     this.#sessions.add(session)
-    session.once('close', () => this.#sessions.delete(session))
-    session.on('stream', (stream) => {
-      open++
-      if (++requests >= this.bounds.requestsPerConnection || this.isDraining) session.close()
-      stream.once('close', () => {
-        open--
-        // It was taken back: CVE-2023-44487, and as many as Envoy lets pass.
-        if (stream.rstCode === constants.NGHTTP2_CANCEL && ++resets >= mostResets && resets * 2 > requests)
-          session.destroy(undefined, constants.NGHTTP2_ENHANCE_YOUR_CALM)
-      })
-    })
-    session.setTimeout(this.bounds.keepAliveTimeout, () => {
-      if (open === 0) session.close()
-    })
-    session.on('error', () => {})
+    given.once('close', () => this.#sessions.delete(session))
   }
 
   #request(request: Request, response: Response, isExpected: boolean): void {
     const { socket } = request
+    if (!isCurrent(request)) {
+      const parsed = this.#parsed.get(socket)
+      if (parsed?.begins() === false) return
+      response.once('close', () => parsed?.answered())
+    }
     const requests = (this.#requests.get(socket) ?? 0) + 1
     this.#requests.set(socket, requests)
     // What comes behind a request that ends its connection may be the rest of it, read by somebody else's rules.
@@ -265,13 +323,17 @@ export class Front implements LaneHost {
   }
 
   #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    const parsed = this.#parsed.get(socket)
+    if (parsed?.begins() === false) return
     const reply = new SocketReply(socket, {
       replied: () => {
         socket.end()
         this.linger(socket)
       },
       date: () => this.date(),
+      isDraining: this.isDraining,
       switched: (other, text) => {
+        if (parsed !== undefined) parsed.isUpgraded = true
         socket.off('close', gone)
         socket.write(text, 'latin1')
         if (head.length > 0) socket.unshift(head)

@@ -1,21 +1,19 @@
 import type { Socket } from 'node:net'
 import type { Deadlines } from '@seamark/client/traffic'
+import { afterArrivals } from './after-arrivals.ts'
 import type { Caller } from './call.ts'
-import type { FrontHost } from './front.ts'
+import type { FrontHost, LeavingHost } from './front.ts'
 import { type FieldBlock, readRequest } from './request-reader.ts'
 import { SocketReply } from './socket-reply.ts'
 
 type Place = ReturnType<Deadlines['add']>
 
-export interface LaneHost extends FrontHost {
+export interface LaneHost extends FrontHost, LeavingHost {
   /** Lets `node:http` have the connection, for good. */
   handOver(socket: Socket): void
   /** Those that idle, and those from which nothing came yet. */
   readonly idle: Deadlines
   readonly fresh: Deadlines
-  readonly isDraining: boolean
-  /** Waits a little for the client of an ended connection to end it too: it may still read. */
-  linger(socket: Socket): void
   date(): string
 }
 
@@ -32,6 +30,8 @@ export class Lane {
   #waiting: Buffer | undefined
   #place: Place | undefined
   #placeIn: Deadlines
+  /** It had its time to idle. */
+  #isDue = false
   #requests = 0
   /** Of the last request: the next one's are mostly the same. */
   #block: FieldBlock | undefined
@@ -45,7 +45,7 @@ export class Lane {
     this.#caller = host.trust.caller(socket.remoteAddress, isSecure)
     this.#reply = new SocketReply(socket, this)
     this.#placeIn = host.fresh
-    this.#place = host.fresh.add(this)
+    this.#rest(host.fresh)
     socket.on('data', this.#arrived)
     socket.on('end', this.#ended)
     socket.on('drain', this.#drained)
@@ -53,16 +53,29 @@ export class Lane {
     socket.on('close', this.#closed)
   }
 
-  /** Closes it, as soon as it has nothing to answer. */
+  /** Whether something is to be answered. */
+  get isUnderway(): boolean {
+    return this.#reply.isUnderway
+  }
+
+  /** Ends it when it idles for a while. */
   drain(): void {
-    // What was answered may still be on its way.
-    if (!this.#reply.isUnderway) this.#socket.destroySoon()
+    if (this.#place === undefined) return
+    this.#settle()
+    this.#rest(this.#host.leaving)
   }
 
   /** It idled for too long. */
   expired(): void {
     this.#place = undefined
-    this.#socket.destroy()
+    if (!this.#host.isDraining) {
+      this.#socket.destroy()
+      return
+    }
+    this.#isDue = true
+    afterArrivals(() => {
+      if (this.#isDue && !this.#socket.destroyed) this.#end(this.#host.bounds.drainDelay)
+    })
   }
 
   // What its replies tell.
@@ -71,16 +84,17 @@ export class Lane {
     return this.#host.date()
   }
 
+  get isDraining(): boolean {
+    return this.#host.isDraining
+  }
+
   replied(mayGoOn: boolean): void {
-    if (!mayGoOn || this.#host.isDraining) {
-      this.#isLast = true
-      this.#waiting = undefined
-      this.#socket.end()
-      this.#host.linger(this.#socket)
+    if (!mayGoOn) {
+      this.#end()
       return
     }
-    this.#placeIn = this.#host.idle
-    this.#place = this.#placeIn.add(this)
+    // While it drains too: the client was told that it may go on, and may have done so.
+    this.#rest(this.#host.idle)
     // Not deeper and deeper into the stack, for a client that sends many at once.
     if (this.#waiting !== undefined) process.nextTick(goOn, this)
   }
@@ -121,7 +135,7 @@ export class Lane {
       this.#socket.pause()
     } else if (this.#socket.isPaused()) this.#socket.resume()
     this.#requests++
-    this.#reply.expect(said.method, this.#host.isDraining || this.#requests >= bounds.requestsPerConnection)
+    this.#reply.expect(said.method, this.#requests >= bounds.requestsPerConnection)
     relay.take(trust.call(said, this.#caller), this.#reply)
   }
 
@@ -145,9 +159,24 @@ export class Lane {
     this.#reply.gone()
   }
 
+  #rest(among: Deadlines): void {
+    const { isDraining, leaving } = this.#host
+    this.#placeIn = isDraining ? leaving : among
+    this.#place = isDraining ? this.#host.leave(this) : among.add(this)
+  }
+
   #settle(): void {
+    this.#isDue = false
     if (this.#place !== undefined) this.#placeIn.remove(this.#place)
     this.#place = undefined
+  }
+
+  /** Says no more, and hears no more: a request that comes now could not be answered, and is not executed. */
+  #end(patience?: number): void {
+    this.#isLast = true
+    this.#waiting = undefined
+    this.#socket.end()
+    this.#host.linger(this.#socket, patience)
   }
 
   #leave(chunk: Buffer): void {

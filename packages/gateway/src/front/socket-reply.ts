@@ -14,6 +14,8 @@ export interface ReplyHost {
   switched(other: Duplex, head: string): void
   /** The time, as answers carry it. */
   date(): string
+  /** Whether connections end with the answers that begin now. */
+  readonly isDraining: boolean
 }
 
 /** Writes one answer of HTTP/1.1 after the other to a connection. */
@@ -75,6 +77,7 @@ export class SocketReply implements Reply {
     if (!hasDate) head += `date: ${this.#host.date()}\r\n`
     this.#isChunked = !hasLength && !this.#isBodyless
     if (this.#isChunked) head += 'transfer-encoding: chunked\r\n'
+    this.#isLast ||= this.#host.isDraining
     head += this.#isLast ? 'connection: close\r\n\r\n' : 'connection: keep-alive\r\n\r\n'
     this.#head = head
   }
