@@ -247,8 +247,10 @@ export async function server(options: ServerOptions): Promise<Server> {
     waiters.close()
     face.drain()
     const force = clock.after(bounds.drainTimeout, () => {
-      logger.warn('requests in flight did not finish in time: closing their connections')
-      http.closeAllConnections()
+      http.getConnections((_, connections) => {
+        logger.warn({ connections }, 'requests in flight did not finish in time: closing their connections')
+        http.closeAllConnections()
+      })
     })
     await closed
     force.cancel()
