@@ -30,7 +30,7 @@ export async function gatewayOver(
   catalog: Catalog,
   { settings, logger, inside }: GatewayOverOptions,
 ): Promise<Gateway> {
-  const { host, port, routes, tlsCert, tlsKey, trustedProxy, statusPort, requestLog } = settings
+  const { host, port, routes, tlsCert, tlsKey, trustedProxy, statusPort, requestLog, drainDelay } = settings
   const prefix = inside ? '--gateway-' : '--'
   if ((tlsCert === undefined) !== (tlsKey === undefined))
     throw new Failure(
@@ -47,6 +47,7 @@ export async function gatewayOver(
       status,
       trustedProxies: trustedProxy,
       requestLog: requestLogs[requestLog],
+      bounds: { drainDelay },
       ...(routes !== undefined && { routesFile: routes }),
       ...(tlsCert !== undefined && tlsKey !== undefined && { tls: { cert: tlsCert, key: tlsKey } }),
     })

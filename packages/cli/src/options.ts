@@ -183,6 +183,7 @@ export const gateway = {
     'all',
     'which requests to log: all, failures or off',
   ),
+  drainDelay: defaulted(duration, 500, 'how long to go on at the end, for load balancers to notice'),
 }
 
 /** Of a gateway that runs by itself. */
@@ -209,6 +210,7 @@ export const gatewayInside = {
   gatewayTrustedProxy: gateway.trustedProxy,
   gatewayStatusPort: gateway.statusPort,
   gatewayRequestLog: gateway.requestLog,
+  gatewayDrainDelay: gateway.drainDelay,
 }
 
 export const register = {

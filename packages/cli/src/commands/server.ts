@@ -105,6 +105,7 @@ function insideSettings(settings: Values<typeof options.gatewayInside>): Gateway
     trustedProxy: settings.gatewayTrustedProxy,
     statusPort: settings.gatewayStatusPort,
     requestLog: settings.gatewayRequestLog,
+    drainDelay: settings.gatewayDrainDelay,
   }
 }
 
