@@ -103,6 +103,11 @@ it('more connections than it takes are closed', async () => {
   using two = await rawClient(gateway.port)
   using three = await rawClient(gateway.port)
   expect(await three.ended()).toBe('')
+  using four = await rawClient(gateway.port)
+  expect(await four.ended()).toBe('')
+  expect(gateway.notices.filter(({ event }) => event === 'connections_refused')).toMatchObject([
+    { details: { connections: 2, refused: 1 } },
+  ])
   for (const client of [one, two]) {
     client.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n')
     await client.until((text) => text.endsWith('ok'))

@@ -60,6 +60,8 @@ export interface FrontOptions {
 
 /** Looks for connections that the system accepted, before it stops listening: it has them one at a time. */
 const mostLooks = 100
+/** Milliseconds between two notices of connections that are one too many. */
+const dropInterval = 60_000
 
 type AnyServer = Server | Http2SecureServer
 
@@ -84,6 +86,8 @@ export class Front implements LaneHost {
   readonly #requests = new WeakMap<Duplex, number>()
   #certificate: Certificate | undefined
   #accepted = 0
+  #dropped = 0
+  #toldOfDrops = Number.NEGATIVE_INFINITY
   #date = ''
   #datedAt = 0
   isDraining = false
@@ -106,6 +110,7 @@ export class Front implements LaneHost {
     server.closeIdleConnections = () => {}
     this.#take = this.#takeOver(server)
     server.on('connection', (socket: Socket) => this.#keep(socket))
+    server.on('drop', () => this.#drop())
     server.on('request', (request, response) => this.#request(request, response, false))
     server.on('checkContinue', (request, response) => this.#request(request, response, true))
     server.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head))
@@ -198,6 +203,20 @@ export class Front implements LaneHost {
       details: { connections, requests, streams, upgraded },
     })
     for (const socket of this.#connections) socket.destroy()
+  }
+
+  /** One connection too many. Whoever is flooded with them is not flooded with notices. */
+  #drop(): void {
+    this.#dropped++
+    const now = this.#clock.now()
+    if (now - this.#toldOfDrops < dropInterval) return
+    this.#toldOfDrops = now
+    this.#notify({
+      level: 'warn',
+      event: 'connections_refused',
+      message: `${this.bounds.connections} connections are open, as many as may be: others are closed at once, ${this.#dropped} so far.`,
+      details: { connections: this.bounds.connections, refused: this.#dropped },
+    })
   }
 
   // What lanes ask of it.
