@@ -194,6 +194,9 @@ export const gatewayAlone = {
   ),
 }
 
+/** Of a gateway that is only looked at: where its routes come from. */
+export const gatewayRead = { ...gatewayAlone, routes: gateway.routes, url: client.url }
+
 /** Whether a gateway runs inside the server. */
 export const gatewayEnabled = {
   enabled: defaulted(onOff, false, 'bring requests from outside to what is registered here'),

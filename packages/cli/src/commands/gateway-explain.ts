@@ -22,9 +22,7 @@ export const gatewayExplain = command({
     { syntax: '<url>', help: 'the URL; or a path, for a request to any host' },
   ],
   options: {
-    ...options.gatewayAlone,
-    routes: options.gateway.routes,
-    url: options.client.url,
+    ...options.gatewayRead,
     ...options.everywhere,
   },
   examples: [

@@ -14,9 +14,7 @@ export const gatewayRoutes = command({
     'below, with the rule that is in its way.',
   arguments: [],
   options: {
-    ...options.gatewayAlone,
-    routes: options.gateway.routes,
-    url: options.client.url,
+    ...options.gatewayRead,
     ...options.everywhere,
   },
   examples: [
